@@ -1,0 +1,33 @@
+{{/* What the operator may do in a namespace that it watches. The same rules go into a Role per namespace or into one ClusterRole. */}}
+{{- define "ferryman.operatorRules" -}}
+- apiGroups: [ferryman.dev]
+  resources: [taskqueues]
+  verbs: [get, list, watch, patch]
+- apiGroups: [ferryman.dev]
+  resources: [taskqueues/status]
+  verbs: [get, patch]
+- apiGroups: [ferryman.dev]  # owner references, where the cluster enforces who may block a deletion
+  resources: [taskqueues/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]  # only to read the Redis address that a TaskQueue names
+  resources: [secrets]
+  verbs: [get]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

@@ -1,0 +1,6 @@
+"""Ferryman's Grafana dashboards in code: one module per dashboard, written as JSON into the chart."""
+
+from ferryman_dashboards.catalog import build_all, render
+from ferryman_dashboards.queries import Query, list_queries
+
+__all__ = ["Query", "build_all", "list_queries", "render"]

@@ -1,0 +1,60 @@
+"""Every query of every dashboard, ready to be sent to a Prometheus: what Grafana would ask, without Grafana."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), *(?P<label>\w+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query, named by dashboard, panel and `ref` (a panel may have several).
+
+    `panel` is the panel's title, or `$name` where the query fills the variable `name`.
+    """
+
+    dashboard: str
+    panel: str
+    ref: str
+    expr: str
+    legend: str
+
+
+def list_queries(boards: Mapping[str, dict[str, Any]], variables: Mapping[str, str]) -> list[Query]:
+    """The queries of `boards`, as build_all gives them, with `$name` replaced by `variables[name]`.
+
+    A `label_values(selector, label)` becomes its selector: that has data exactly when the variable has values.
+    Raises ValueError for a variable that has no value here.
+    """
+    return [
+        Query(q.dashboard, q.panel, q.ref, _substitute(q.expr, variables), q.legend)
+        for board in boards.values()
+        for q in (*_of_variables(board), *_of_panels(board))
+    ]
+
+
+def _of_variables(board: dict[str, Any]) -> Iterator[Query]:
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            found = _LABEL_VALUES.fullmatch(variable["query"]["query"])
+            if found is None:
+                raise ValueError(f"{board['title']}: variable {variable['name']} is not a label_values(…)")
+            yield Query(board["title"], f"${variable['name']}", "A", found["selector"], found["label"])
+
+
+def _of_panels(board: dict[str, Any]) -> Iterator[Query]:
+    for panel in board["panels"]:
+        for target in panel.get("targets", ()):
+            yield Query(board["title"], panel["title"], target["refId"], target["expr"], target["legendFormat"])
+
+
+def _substitute(expr: str, variables: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        try:
+            return variables[found[1]]
+        except KeyError:
+            raise ValueError(f"no value for ${found[1]} in {expr}") from None
+
+    return re.sub(r"\$(\w+)", value, expr)

@@ -1,0 +1,1 @@
+"""See operator/pyproject.toml."""

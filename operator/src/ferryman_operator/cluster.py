@@ -1,0 +1,180 @@
+"""Cluster: everything that the operator says to the Kubernetes API, apart from its watches.
+
+The only module that knows the `kubernetes` client. That client blocks, so each call runs in a thread of its own
+small pool with a timeout; the event loop never waits for the API server. Objects are plain dicts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import urllib3.exceptions
+from kubernetes import client, config
+
+from ferryman_operator.names import MANAGED_SELECTOR, MANAGER, WORKER_SELECTOR
+from ferryman_operator.world import Kind
+
+T = TypeVar("T")
+
+#: Seconds to connect and to wait for a reply.
+TIMEOUT_S: Final = (3.0, 10.0)
+
+_PATHS: Final = {
+    Kind.TASK_QUEUE: ("/apis/ferryman.dev/v1alpha1", "taskqueues", ""),
+    Kind.DEPLOYMENT: ("/apis/apps/v1", "deployments", MANAGED_SELECTOR),
+    Kind.CRON_JOB: ("/apis/batch/v1", "cronjobs", MANAGED_SELECTOR),
+    Kind.DISRUPTION_BUDGET: ("/apis/policy/v1", "poddisruptionbudgets", MANAGED_SELECTOR),
+    Kind.POD_MONITOR: ("/apis/monitoring.coreos.com/v1", "podmonitors", MANAGED_SELECTOR),
+    Kind.POD: ("/api/v1", "pods", WORKER_SELECTOR),
+}
+
+
+class ClusterError(Exception):
+    """The API server refused or did not answer. `status` is the HTTP status, 0 for no answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFound(ClusterError):
+    """No such object, or no such kind."""
+
+
+class Forbidden(ClusterError):
+    """A permission is missing; the message names verb and resource."""
+
+
+class Invalid(ClusterError):
+    """The object is not acceptable; the message names the field."""
+
+
+class Conflict(ClusterError):
+    """Somebody else wrote at the same moment; trying again is safe."""
+
+
+_ERRORS: Final[dict[int, type[ClusterError]]] = {404: NotFound, 403: Forbidden, 422: Invalid, 400: Invalid, 409: Conflict}
+
+
+class Cluster:
+    """The API server, as the service account of this pod or the user of the kubeconfig."""
+
+    def __init__(self, *, threads: int = 12) -> None:
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            config.load_kube_config()
+        settings = client.Configuration.get_default_copy()
+        settings.retries = False
+        settings.connection_pool_maxsize = threads
+        self._api = client.ApiClient(settings)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="cluster")
+
+    async def list(self, kind: Kind, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
+        """All objects of a kind that concern the operator, and the version of the list. None = all namespaces."""
+        _, _, selector = _PATHS[kind]
+        query = {"labelSelector": selector} if selector else {}
+        reply = await self._request("GET", _path(kind, namespace), query=query)
+        return reply["items"], int(reply["metadata"]["resourceVersion"])
+
+    async def apply(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply: create the object, or make the fields in `body` what they are there."""
+        metadata = body["metadata"]
+        return await self._request(
+            "PATCH",
+            _path(kind, metadata["namespace"], metadata["name"]),
+            query={"fieldManager": MANAGER, "force": "true"},
+            body=body,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete this very object; done if it is gone already."""
+        try:
+            await self._request("DELETE", _path(kind, namespace, name), body={"preconditions": {"uid": uid}})
+        except NotFound:
+            return
+
+    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge `status` into a TaskQueue's status."""
+        path = f"{_path(Kind.TASK_QUEUE, namespace, name)}/status"
+        query = {"fieldManager": MANAGER}
+        return await self._request("PATCH", path, query=query, body={"status": status}, content_type="application/merge-patch+json")
+
+    async def seed_replicas(self, namespace: str, name: str, replicas: int) -> dict[str, Any]:
+        """Set a TaskQueue's spec.replicas once, because an autoscaler takes a missing number for zero."""
+        path = f"{_path(Kind.TASK_QUEUE, namespace, name)}/scale"
+        body = {"spec": {"replicas": replicas}}
+        return await self._request("PATCH", path, query={}, body=body, content_type="application/merge-patch+json")
+
+    async def secret_value(self, namespace: str, name: str, key: str) -> str | None:
+        """The value of a Secret's key, or None when the Secret has no such key. Raises NotFound."""
+        secret = await self._request("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        value = (secret.get("data") or {}).get(key)
+        return None if value is None else base64.b64decode(value).decode().strip()
+
+    async def create_event(self, event: Mapping[str, Any]) -> None:
+        """Post an Event."""
+        await self._request("POST", f"/api/v1/namespaces/{event['metadata']['namespace']}/events", body=event)
+
+    async def has_kind(self, kind: Kind) -> bool:
+        """Whether the API server knows a kind."""
+        prefix, plural, _ = _PATHS[kind]
+        try:
+            reply = await self._request("GET", prefix)
+        except NotFound:
+            return False
+        return any(resource["name"] == plural for resource in reply["resources"])
+
+    def close(self) -> None:
+        """Let running requests end, take no new ones."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._api.close()
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        return await self._in_thread(lambda: self._exchange(method, path, query or {}, body, content_type))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None, content_type: str
+    ) -> dict[str, Any]:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            reply = self._api.call_api(*request, _request_timeout=TIMEOUT_S)
+            data = reply.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(0, f"the API server does not answer: {error}") from error
+        parsed: dict[str, Any] = json.loads(data) if data.startswith(b"{") else {}
+        if reply.status >= 400:
+            message = parsed.get("message") or data.decode(errors="replace")[:500]
+            raise _ERRORS.get(reply.status, ClusterError)(reply.status, message)
+        return parsed
+
+
+def _path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
+    prefix, plural, _ = _PATHS[kind]
+    place = f"{prefix}/namespaces/{namespace}/{plural}" if namespace else f"{prefix}/{plural}"
+    return f"{place}/{name}" if name else place

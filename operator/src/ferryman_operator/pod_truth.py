@@ -1,0 +1,86 @@
+"""Pod truth: which workers are proven dead, and for which the operator can vouch. Pure.
+
+A hint only shortens a deadline and a vouch only lengthens one for a while, so both may be wrong or late without
+losing a task. What proves nothing takes the ordinary way: two looks at a passed deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ferryman_operator.pods import Pod
+
+
+class Worker(Protocol):
+    """What is needed of a registered worker (ferryman.workers.WorkerRow)."""
+
+    @property
+    def id(self) -> str:
+        """`<pod uid>.<container>.<nonce>`."""
+
+    @property
+    def deadline_ms(self) -> int:
+        """When it must have beaten again, on Redis' clock."""
+
+    @property
+    def started_ms(self) -> int:
+        """When it registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker whose process has ended. `exempt` when Kubernetes announced it, so that no crash is charged."""
+
+    worker: str
+    reason: str
+    exempt: bool
+
+
+def pod_uid(worker: str) -> str:
+    """The pod's uid in a worker's id."""
+    return worker.partition(".")[0]
+
+
+def proven_gone(workers: Iterable[Worker], pods: Mapping[str, Pod], deleted: Mapping[str, Pod]) -> list[Gone]:
+    """The registered workers whose end is proven.
+
+    `pods` are those that exist and `deleted` those whose DELETED event was seen, in their last state, by uid.
+    """
+    gone = []
+    for worker in workers:
+        uid = pod_uid(worker.id)
+        if pod := pods.get(uid):
+            ended = next((end for end in pod.exits if end.worker == worker.id), None)
+            if ended:
+                gone.append(Gone(worker.id, ended.reason, pod.terminating and pod.disrupted))
+        elif pod := deleted.get(uid):
+            # A pod that was deleted by force may still run; only ended containers, or none at all, are proof.
+            if pod.ended or not pod.scheduled:
+                ended = next((end for end in pod.exits if end.worker == worker.id), None)
+                gone.append(Gone(worker.id, ended.reason if ended else "PodDeleted", pod.terminating and pod.disrupted))
+    return gone
+
+
+def vouchable(workers: Sequence[Worker], pods: Mapping[str, Pod], *, now_ms: int, late_ms: int) -> list[str]:
+    """The workers that are seen to run although they are about to miss their deadline.
+
+    Only the newest worker of a pod: its container runs one process at a time. `late_ms` is how near the deadline
+    must be; a worker that beats in time needs nobody's word.
+    """
+    newest: dict[str, Worker] = {}
+    for worker in workers:
+        uid = pod_uid(worker.id)
+        if uid not in newest or worker.started_ms > newest[uid].started_ms:
+            newest[uid] = worker
+    return [
+        worker.id
+        for uid, worker in newest.items()
+        if (pod := pods.get(uid))
+        and pod.running
+        and pod.reachable
+        and not pod.terminating
+        and not any(end.worker == worker.id for end in pod.exits)
+        and worker.deadline_ms - now_ms < late_ms
+    ]

@@ -1,0 +1,1 @@
+"""See scheduler/pyproject.toml."""

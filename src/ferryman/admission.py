@@ -1,0 +1,69 @@
+"""Admission: may this task enter the queue? For producers that have no handler to ask: the CLI and the API.
+
+What the queue's workers can run is in its manifest. A queue whose workers have never run has none (it may be
+scaled to zero from birth), and then every well-formed task is admitted: a worker that does not know the name
+parks it, it is never lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from ferryman.errors import InvalidTask, PayloadTooLarge, UnknownTask
+from ferryman.ids import new_task_id
+from ferryman.inspector import TaskManifest
+from ferryman.json_schema import first_violation
+from ferryman.options import EnqueueOptions
+from ferryman.task import MAX_ARGS_BYTES, NewTask, check_new_task
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Checks tasks against one queue's manifest."""
+
+    queue: str
+    manifest: Mapping[str, TaskManifest]
+
+    def check(self, task: str, args: Mapping[str, Any]) -> None:
+        """Raises UnknownTask with the nearest name, or InvalidTask naming the parameter that does not fit."""
+        if not self.manifest:
+            return
+        known = self.manifest.get(task)
+        if known is None:
+            nearest = get_close_matches(task, self.manifest, n=1, cutoff=0.4)
+            raise UnknownTask(self.queue, task, nearest[0] if nearest else None)
+        if violation := first_violation(known.schema, args):
+            raise InvalidTask(violation.where or "args", violation.message)
+
+
+def new_task(task: str, args: bytes, options: EnqueueOptions, task_id: str = "") -> NewTask:
+    """The task to enqueue; with an id of its own unless `task_id` or the options name one.
+
+    Raises InvalidTask or PayloadTooLarge.
+    """
+    if len(args) > MAX_ARGS_BYTES:
+        raise PayloadTooLarge(len(args), MAX_ARGS_BYTES)
+    wanted = NewTask(
+        id=task_id or options.id or new_task_id(),
+        name=task,
+        args=args,
+        options=options.encoded,
+        delay_ms=options.delay_ms,
+        run_at_ms=options.run_at_ms,
+        priority=options.priority,
+        unique=options.unique,
+    )
+    check_new_task(wanted)
+    return wanted
+
+
+def encode_args(args: Mapping[str, Any]) -> bytes:
+    """The arguments as they travel. Raises InvalidTask for what JSON cannot say: NaN, infinity, lone surrogates."""
+    try:
+        return json.dumps(args, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidTask("args", f"cannot be written as JSON: {error}") from error

@@ -1,0 +1,1 @@
+"""The HTTP API: tasks for any language, and for buttons on dashboards."""

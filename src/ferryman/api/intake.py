@@ -1,0 +1,145 @@
+"""Intake: from a request's body to tasks in Redis.
+
+All tasks of a request are checked before the first is sent. They go in batches, each by one script; when Redis
+fails in between, the problem says which ids were accepted, and sending the same ids again adds only the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ferryman.admission import Admission, encode_args, new_task
+from ferryman.api.metrics import ApiMetrics
+from ferryman.api.problems import invalid, of_error
+from ferryman.api.schema import TASKS_AT_MOST, TaskRequest
+from ferryman.broker import Broker
+from ferryman.errors import BrokerError, InvalidTask, PayloadTooLarge, UnknownTask
+from ferryman.inspector import Inspector
+from ferryman.link import Link, batches
+from ferryman.manifest import TaskManifest
+from ferryman.options import EnqueueOptions
+from ferryman.task import Enqueued, NewTask, check_queue_name, check_task_id
+
+_BATCH: Final = 500  # tasks per script call
+
+# A manifest changes when a new version's first worker registers.
+_MANIFEST_AGE_S: Final = 5.0
+_ANNOUNCE_AGE_S: Final = 60.0
+_QUEUES_AT_MOST: Final = 1000
+
+
+class Intake:
+    """Checks and enqueues. Remembers manifests for some seconds, so that a task costs one round trip."""
+
+    def __init__(self, link: Link, metrics: ApiMetrics) -> None:
+        self._link = link
+        self._metrics = metrics
+        self._manifests: dict[str, tuple[float, Mapping[str, TaskManifest]]] = {}
+        self._announced: dict[str, float] = {}
+
+    async def take(self, requests: Sequence[TaskRequest], key: str, *, many: bool) -> list[tuple[str, Enqueued]]:
+        """Enqueues the requests; returns (queue, answer) per task, in their order.
+
+        `key` is the Idempotency-Key or empty: the id of a single task, a prefix of the ids of several. `many` says
+        that the body was a list. Raises Problem.
+        """
+        if sum(request.count for request in requests) > TASKS_AT_MOST:
+            raise invalid("/tasks" if many else "/count", f"more than {TASKS_AT_MOST} tasks in one request")
+        single = not many and requests[0].count == 1
+        tasks: list[tuple[str, NewTask]] = []
+        for index, request in enumerate(requests):
+            at = f"/tasks/{index}" if many else ""
+            await self._admit(request, at)
+            ids = ([key] if single else [f"{key}:{len(tasks) + n}" for n in range(request.count)]) if key else None
+            tasks += [(request.queue, task) for task in _tasks_of(request, at, ids)]
+        return await self._enqueue(tasks)
+
+    async def _admit(self, request: TaskRequest, at: str) -> None:
+        try:
+            check_queue_name(request.queue)
+        except InvalidTask as error:
+            raise invalid(f"{at}/queue", error.message) from error
+        try:
+            manifest = await self._manifest(request.queue)
+            if manifest and request.task not in manifest:
+                # Perhaps a newer worker has registered since: look again before refusing.
+                manifest = await self._manifest(request.queue, fresh=True)
+            Admission(request.queue, manifest).check(request.task, request.args)
+        except UnknownTask as error:
+            problem = of_error(error)
+            problem.more["errors"] = [{"pointer": f"{at}/task", "detail": error.message}]
+            raise problem from error
+        except InvalidTask as error:
+            parameter = error.field.replace(".", "/").replace("[", "/").replace("]", "")
+            raise invalid(f"{at}/args/{parameter}", error.message, parameter=error.field) from error
+
+    async def _manifest(self, queue: str, *, fresh: bool = False) -> Mapping[str, TaskManifest]:
+        now = time.monotonic()
+        read_at, manifest = self._manifests.get(queue, (0.0, {}))
+        if fresh or queue not in self._manifests or now - read_at > _MANIFEST_AGE_S:
+            manifest = await self._link.run(Inspector(queue).manifest())
+            if len(self._manifests) >= _QUEUES_AT_MOST:
+                self._manifests.clear()
+            self._manifests[queue] = now, manifest
+        return manifest
+
+    async def _enqueue(self, tasks: Sequence[tuple[str, NewTask]]) -> list[tuple[str, Enqueued]]:
+        by_queue: dict[str, list[int]] = {}
+        for position, (queue, _) in enumerate(tasks):
+            by_queue.setdefault(queue, []).append(position)
+        await self._announce(by_queue)
+        steps = [(queue, part) for queue, positions in by_queue.items() for part in batches(positions, _BATCH)]
+        replies = await self._link.run_all([Broker(q).enqueue([tasks[p][1] for p in part]) for q, part in steps])
+        answers: dict[int, Enqueued] = {}
+        for (queue, part), reply in zip(steps, replies, strict=True):
+            if not isinstance(reply, Exception):
+                answers.update(zip(part, reply, strict=True))
+                self._metrics.enqueued(queue, sum(answer.created for answer in reply))
+        for reply in replies:
+            if isinstance(reply, BrokerError):
+                problem = of_error(reply)
+                problem.more["accepted"] = [answers[position].id for position in sorted(answers)]
+                raise problem
+            if isinstance(reply, Exception):
+                raise reply
+        return [(queue, answers[position]) for position, (queue, _) in enumerate(tasks)]
+
+    async def _announce(self, queues: Mapping[str, object]) -> None:
+        """Puts new queues into the list of known ones, before their first task."""
+        now = time.monotonic()
+        stale = [queue for queue in queues if now - self._announced.get(queue, -_ANNOUNCE_AGE_S) >= _ANNOUNCE_AGE_S]
+        for reply in await self._link.run_all([Broker(queue).announce() for queue in stale]) if stale else ():
+            if isinstance(reply, Exception):
+                raise reply
+        if len(self._announced) >= _QUEUES_AT_MOST:
+            self._announced.clear()
+        self._announced.update(dict.fromkeys(stale, now))
+
+
+def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None) -> list[NewTask]:
+    if request.count > 1 and (request.id or request.unique):
+        raise invalid(f"{at}/count", "several tasks cannot share an id or a unique key; leave one out")
+    try:
+        for task_id in ids or ():
+            check_task_id(task_id)
+    except InvalidTask as error:
+        raise invalid("/Idempotency-Key", error.message) from error
+    if ids and request.id and request.id != ids[0]:
+        raise invalid(f"{at}/id", "differs from the header Idempotency-Key; send one of them")
+    try:
+        options = EnqueueOptions.of(
+            delay=request.delay,
+            at=request.at,
+            priority=request.priority,
+            id=request.id or "",
+            unique=request.unique or "",
+            max_attempts=request.max_attempts,
+        )
+        args = encode_args(request.args)
+        return [new_task(request.task, args, options, ids[n] if ids else "") for n in range(request.count)]
+    except PayloadTooLarge:
+        raise
+    except InvalidTask as error:
+        raise invalid(f"{at}/{error.field}", error.message) from error

@@ -1,0 +1,95 @@
+"""Tasks: enqueue, look at, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+
+from ferryman.api.problems import Problem
+from ferryman.api.schema import (
+    CancelReply,
+    EnqueueBody,
+    EnqueuedTask,
+    EnqueueReply,
+    ProblemReply,
+    TaskList,
+    TaskReply,
+    TaskRequests,
+)
+from ferryman.api.services import QueueInPath, TaskIdInPath, UsesServices
+from ferryman.broker import Broker
+from ferryman.overview import task_of, tasks_in
+from ferryman.plan import run_plan_async
+from ferryman.task import TaskState
+from ferryman.task_view import task_view
+
+router = APIRouter(tags=["tasks"])
+
+_MISSING = {404: {"model": ProblemReply, "description": "No such task, or its kept status has expired."}}
+_STARTED = {409: {"model": ProblemReply, "description": "It is running or has finished."}}
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        description="The id of the task, so that sending it again adds nothing; of several tasks, a prefix of their ids.",
+        examples=["welcome-42"],
+    ),
+]
+
+
+@router.post("/tasks", status_code=201, summary="Enqueue one task or several")
+async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: IdempotencyKey = "") -> EnqueueReply:
+    """Puts tasks into their queues.
+
+    Names and arguments are checked with what each queue's workers published: an unknown name is refused with the
+    nearest one, a wrong argument with its parameter. A queue whose workers have never run takes every task.
+    """
+    many = isinstance(body, TaskRequests)
+    requests = body.tasks if isinstance(body, TaskRequests) else [body]
+    taken = await services.intake.take(requests, idempotency_key.strip().strip('"'), many=many)
+    return EnqueueReply(
+        ids=[answer.id for _, answer in taken],
+        tasks=[EnqueuedTask(queue=queue, id=answer.id, created=answer.created) for queue, answer in taken],
+    )
+
+
+@router.get("/tasks/{queue}/{id}", response_model=TaskReply, responses=_MISSING, summary="Look at a task")
+async def show(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> dict[str, Any]:
+    """State, arguments, attempts, and the last error of a task."""
+    task = await run_plan_async(services.link, task_of(queue, task_id))
+    if task is None:
+        raise _unknown(queue, task_id)
+    return task_view(task)
+
+
+@router.delete("/tasks/{queue}/{id}", responses=_MISSING | _STARTED, summary="Cancel a task")
+async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> CancelReply:
+    """Discards a task that has not started."""
+    outcome = await services.link.run(Broker(queue).cancel(task_id))
+    if outcome == "discarded":
+        return CancelReply(id=task_id, outcome="discarded")
+    if outcome == "missing":
+        raise _unknown(queue, task_id)
+    what = "is running; a worker holds it and will finish it" if outcome == "active" else "has finished already"
+    raise Problem(409, "task-started", f"Task {task_id} of {queue} {what}.", outcome=outcome)
+
+
+@router.get("/queues/{queue}/tasks", response_model=TaskList, summary="List tasks in one state")
+async def list_tasks(
+    queue: QueueInPath,
+    services: UsesServices,
+    state: Annotated[TaskState, Query(description="Which tasks.")] = TaskState.WAITING,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """Those whose turn is next first; of dead and completed the newest first."""
+    tasks = await run_plan_async(services.link, tasks_in(queue, state, limit, offset))
+    next_offset = offset + limit if len(tasks) == limit else None
+    return {"tasks": [task_view(task) for task in tasks], "next_offset": next_offset}
+
+
+def _unknown(queue: str, task_id: str) -> Problem:
+    detail = f"{queue} knows no task {task_id}: it was never enqueued, was discarded, or its kept status has expired."
+    return Problem(404, "task-not-found", detail)

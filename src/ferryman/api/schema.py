@@ -1,0 +1,232 @@
+"""The API's bodies, with the descriptions and examples that OpenAPI shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from ferryman.task import MAX_PRIORITY, TaskState
+
+#: Tasks in one request, all counts together.
+TASKS_AT_MOST = 10_000
+
+_EXAMPLE = {"queue": "emails", "task": "send", "args": {"to": "a@example.com", "subject": "hi"}}
+
+Queue = Annotated[str, Field(description="The queue's name.", examples=["emails"])]
+TaskId = Annotated[str, Field(description="The task's id.", examples=["welcome-42"])]
+DiscardableState = Literal["waiting", "delayed", "dead", "completed"]
+
+
+class Body(BaseModel):
+    """What a client sends: exact types, and no field that would be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TaskRequest(Body):
+    """One task, or `count` equal ones."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE, {**_EXAMPLE, "delay": "10s"}]}
+    )
+
+    queue: Queue
+    task: str = Field(description="The task's name: that of the function unless it was given another.")
+    args: dict[str, Any] = Field(default={}, description="The arguments, by parameter name.")
+    delay: str | int | float | None = Field(
+        default=None, description="Start it this much later: `10s`, `1h30m`, or seconds as a number.", examples=["10s"]
+    )
+    at: str | None = Field(
+        default=None,
+        description="Start it at this time, ISO 8601 with a time zone. Not together with `delay`.",
+        examples=["2030-01-31T08:00:00+01:00"],
+    )
+    count: int = Field(default=1, ge=1, le=TASKS_AT_MOST, description="Enqueue it this many times.")
+    priority: int = Field(
+        default=0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Higher runs earlier; 0 is the common line."
+    )
+    id: str | None = Field(
+        default=None,
+        description="The task's id and idempotency key: while this task or its kept status exists, nothing is added.",
+    )
+    unique: str | None = Field(
+        default=None, description="No second task with this key until this one is completed, dead or discarded."
+    )
+    max_attempts: int | None = Field(default=None, ge=1, description="How many times to try it.")
+
+
+class TaskRequests(Body):
+    """Several tasks, for one queue or many."""
+
+    tasks: list[TaskRequest] = Field(min_length=1, max_length=TASKS_AT_MOST)
+
+
+def _one_or_many(body: Any) -> str:
+    return "many" if isinstance(body, dict) and "tasks" in body else "one"
+
+
+EnqueueBody = Annotated[
+    Annotated[TaskRequest, Tag("one")] | Annotated[TaskRequests, Tag("many")], Discriminator(_one_or_many)
+]
+
+
+class EnqueuedTask(BaseModel):
+    """`created` is false when a task with this id or unique key existed already."""
+
+    queue: Queue
+    id: TaskId
+    created: bool
+
+
+class EnqueueReply(BaseModel):
+    """In the order of the request."""
+
+    ids: list[str]
+    tasks: list[EnqueuedTask]
+
+
+class TaskReply(BaseModel):
+    """A task. Times are RFC 3339 in UTC; what does not apply is null."""
+
+    id: TaskId
+    queue: Queue
+    task: str
+    state: TaskState
+    args: Any
+    options: Any
+    attempt: int = Field(description="Attempts spent.")
+    deliveries: int = Field(description="Times a worker took it.")
+    crashes: int = Field(description="Times a worker died while it held this task alone.")
+    priority: int
+    unique: str | None
+    worker: str | None = Field(description="Who holds it, while it is active.")
+    enqueued_at: str | None
+    since: str | None = Field(description="In this state since.")
+    run_at: str | None = Field(description="When it is due, while it is delayed.")
+    finished_at: str | None
+    result: Any = Field(description="What it returned, when that was asked for.")
+    error: str | None
+    evidence: list[Any] = Field(description="One entry per worker that died with it.")
+
+
+class TaskList(BaseModel):
+    """`next_offset` is null when there are no more."""
+
+    tasks: list[TaskReply]
+    next_offset: int | None
+
+
+class CancelReply(BaseModel):
+    """The task is gone."""
+
+    id: TaskId
+    outcome: Literal["discarded"]
+
+
+class QueueFigures(BaseModel):
+    """The figures of a queue, by the names of `ferryman stats --json`, and whether it is held."""
+
+    queue: Queue
+    waiting: int
+    active: int
+    delayed: int
+    dead: int
+    completed: int = Field(description="Since the beginning, as failed to enqueued.")
+    failed: int
+    retried: int
+    recovered: int
+    discarded: int
+    enqueued: int
+    workers: int
+    parked: int = Field(description="Delayed because no worker knew their name.")
+    oldest_waiting_s: float
+    unaccounted: int = Field(description="Always 0, unless somebody edited Redis by hand.")
+    hold: bool
+
+
+class QueueList(BaseModel):
+    """Every queue that was ever used here."""
+
+    queues: list[QueueFigures]
+
+
+class KnownTask(BaseModel):
+    """A task that the queue's workers can run."""
+
+    name: str
+    schema_: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of its arguments.")
+
+
+class WorkerView(BaseModel):
+    """A worker, and how much it has in hand."""
+
+    id: str
+    pod: str
+    active: int
+    concurrency: int
+    draining: bool
+    app: str
+    version: str
+    started_at: str | None
+
+
+class QueueDetail(QueueFigures):
+    """A queue in full."""
+
+    tasks: list[KnownTask]
+    worker_list: list[WorkerView]
+
+
+class ResetBody(Body):
+    """What to discard. `confirm` repeats the queue's name, so that nobody does it by accident."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"confirm": "emails"}]})
+
+    confirm: str = ""
+    states: list[DiscardableState] = Field(
+        default=["waiting", "delayed", "dead"],
+        min_length=1,
+        description="`completed` forgets the kept status of completed tasks. Active tasks finish by themselves.",
+    )
+
+
+class ResetReply(BaseModel):
+    """What was discarded, by state. `complete` is false when time ran out: send it again."""
+
+    queue: Queue
+    discarded: dict[str, int]
+    active: int = Field(description="Tasks that were running, and go on.")
+    complete: bool
+
+
+class ReviveBody(Body):
+    """Which dead tasks; without `ids` all of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"ids": ["welcome-42"]}]})
+
+    ids: list[str] | None = Field(default=None, min_length=1, max_length=1000)
+
+
+class ReviveReply(BaseModel):
+    """`left` is how many are still dead."""
+
+    queue: Queue
+    revived: int
+    left: int
+
+
+class HoldReply(BaseModel):
+    """Whether workers may fetch."""
+
+    queue: Queue
+    hold: bool
+
+
+class ProblemReply(BaseModel):
+    """RFC 9457 problem details, sent as application/problem+json; some kinds carry more members."""
+
+    type: str = Field(examples=["urn:ferryman:problem:unknown-task"])
+    title: str
+    status: int
+    detail: str

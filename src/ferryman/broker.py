@@ -1,0 +1,209 @@
+"""Broker: every transition of a task, one method per script.
+
+The methods build calls and touch no network; a link runs them. Which states a transition connects, what it
+checks and what it returns stands on top of its script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ferryman.call import Argument, Call, command
+from ferryman.errors import ProtocolMismatch
+from ferryman.keys import QUEUES, Keys
+from ferryman.protocol import (
+    PROTOCOL,
+    Completion,
+    Delivery,
+    ExitReply,
+    Fetched,
+    Moved,
+    Outcomes,
+    Promoted,
+    Recovery,
+    Trimmed,
+)
+from ferryman.task import Enqueued, NewTask, TaskState, check_new_task, check_queue_name
+
+#: Longest error text kept with a task, in characters.
+MAX_ERROR_CHARS = 4000
+
+
+class Broker:
+    """The transitions of one queue. Raises InvalidTask when `queue` is no queue name."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = check_queue_name(queue)
+        self.keys = Keys(queue)
+
+    def enqueue(self, tasks: Sequence[NewTask]) -> Call[list[Enqueued]]:
+        """New -> waiting or delayed. Raises InvalidTask before anything is sent."""
+        k = self.keys
+        args: list[Argument] = [PROTOCOL]
+        for task in tasks:
+            check_new_task(task)
+            args += (task.id, task.name, task.args, task.options)
+            args += (task.delay_ms, task.run_at_ms, task.priority, task.unique)
+        keys = (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique)
+        return Call("enqueue", keys, tuple(args), _enqueued)
+
+    def announce(self) -> Call[int]:
+        """Add the queue to the set of known queues; before a process's first enqueue and now and then after it."""
+        return command("SADD", QUEUES, self.queue, read=int)
+
+    def promote(self, limit: int = 500) -> Call[Promoted]:
+        """Delayed and due -> waiting, at most `limit`."""
+        k = self.keys
+        return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task), (limit,), _promoted)
+
+    def fetch(self, worker: str, limit: int, handed: str | None = None) -> Call[Fetched]:
+        """Handed or waiting -> active of `worker`, at most `limit`; `handed` is what BLMOVE gave to it."""
+        k = self.keys
+        keys = (
+            *(k.waiting, k.handed, k.priority, k.active(worker), k.workers, k.worker(worker)),
+            *(k.dead, k.stats, k.config, k.task),
+        )
+        return Call("fetch", keys, (worker, limit, handed or ""), _fetched)
+
+    def complete(self, worker: str, done: Sequence[Completion]) -> Call[Outcomes]:
+        """Active -> completed, a batch."""
+        k = self.keys
+        args: list[Argument] = [worker, sum(c.run_ms for c in done)]
+        for c in done:
+            args += (c.id, c.token, c.result)
+        keys = (k.active(worker), k.workers, k.completed, k.stats, k.config, k.task, k.unique)
+        return Call("complete", keys, tuple(args), _outcomes)
+
+    def retry(
+        self,
+        worker: str,
+        id: str,
+        token: int,
+        *,
+        delay_ms: int,
+        spend: bool = True,
+        error: str = "",
+        run_ms: int = 0,
+        park: bool = False,
+    ) -> Call[ExitReply]:
+        """Active -> delayed. `spend` counts the attempt; `park` is for a name no handler knows; it spends nothing."""
+        k = self.keys
+        keys = (k.active(worker), k.workers, k.delayed, k.stats, k.task)
+        args = (worker, id, token, delay_ms, int(spend), error[:MAX_ERROR_CHARS], run_ms, int(park))
+        return Call("retry", keys, args, _exit)
+
+    def dead_letter(self, worker: str, id: str, token: int, *, error: str, run_ms: int = 0) -> Call[ExitReply]:
+        """Active -> dead."""
+        k = self.keys
+        keys = (k.active(worker), k.workers, k.dead, k.stats, k.task, k.unique)
+        return Call("dead_letter", keys, (worker, id, token, error[:MAX_ERROR_CHARS], run_ms), _exit)
+
+    def requeue(self, worker: str, held: Sequence[tuple[str, int]]) -> Call[Outcomes]:
+        """Active -> front of waiting, nothing spent; `held` is (id, token) in the order of their fetch."""
+        k = self.keys
+        args: list[Argument] = [worker]
+        for task_id, token in reversed(held):
+            args += (task_id, token)
+        return Call("requeue", (k.active(worker), k.workers, k.waiting, k.priority, k.task), tuple(args), _outcomes)
+
+    def recover(self, worker: str, limit: int = 200) -> Call[Recovery]:
+        """One look at `worker`; when it is dead, its active -> front of waiting, or dead."""
+        k = self.keys
+        keys = (
+            *(k.workers, k.worker(worker), k.active(worker), k.suspected, k.slots, k.waiting),
+            *(k.priority, k.dead, k.stats, k.config, k.task, k.unique),
+        )
+        return Call("recover", keys, (worker, limit), _recovery)
+
+    def recover_handed(self, limit: int = 200) -> Call[int]:
+        """One look at `handed`; what was forgotten there -> front of waiting. Returns how many."""
+        k = self.keys
+        return Call("recover_handed", (k.handed, k.handed_seen, k.waiting), (limit,), int)
+
+    def revive(self, ids: Sequence[str] | None = None, limit: int = 200) -> Call[Moved]:
+        """Dead -> waiting: the given ids, or the `limit` oldest."""
+        k = self.keys
+        keys = (k.dead, k.waiting, k.priority, k.stats, k.task, k.unique)
+        return Call("revive", keys, (limit, *(ids or ())), _revived)
+
+    def discard(self, state: TaskState, ids: Sequence[str] | None = None, limit: int = 200) -> Call[Moved]:
+        """Waiting, delayed or dead -> gone: the given ids, or `limit` from the front; of completed, the kept status."""
+        return Call("discard", self._discard_keys(), (state.value, limit, *(ids or ())), _discarded)
+
+    def cancel(self, id: str) -> Call[str]:
+        """One id, wherever it is: "discarded", or left alone because it is "active", "finished" or "missing"."""
+        return Call("discard", self._discard_keys(), ("", 1, id), _cancelled)
+
+    def trim(self, limit: int = 500) -> Call[Trimmed]:
+        """Completed and dead past their retention -> gone."""
+        k = self.keys
+        return Call("trim", (k.completed, k.dead, k.stats, k.config, k.task), (limit,), _trimmed)
+
+    def _discard_keys(self) -> tuple[str, ...]:
+        k = self.keys
+        return (k.waiting, k.priority, k.delayed, k.dead, k.completed, k.stats, k.task, k.unique)
+
+
+def _enqueued(reply: Any) -> list[Enqueued]:
+    if reply[0] == b"protocol":
+        raise ProtocolMismatch(PROTOCOL, int(reply[1]))
+    return [Enqueued(reply[i].decode(), bool(reply[i + 1])) for i in range(1, len(reply), 2)]
+
+
+def _promoted(reply: Any) -> Promoted:
+    count, next_due, lag, now = map(int, reply)
+    return Promoted(count, next_due if next_due >= 0 else None, lag, now)
+
+
+def _fetched(reply: Any) -> Fetched:
+    tasks = [
+        Delivery(
+            row[0].decode(),
+            row[1].decode("utf-8", "replace"),
+            row[2],
+            row[3],
+            int(row[4]) + 1,
+            int(row[5]),
+            int(row[6]),
+            int(row[7]),
+            row[8] == 1,
+            int(row[9]),
+            int(row[10]),
+        )
+        for row in reply[3:]
+    ]
+    return Fetched(reply[0].decode(), int(reply[1]), int(reply[2]), tasks)
+
+
+def _exit(reply: Any) -> ExitReply:
+    return ExitReply(reply.decode())
+
+
+def _outcomes(reply: Any) -> Outcomes:
+    return Outcomes(ExitReply(reply[0].decode()), [task_id.decode() for task_id in reply[1:]])
+
+
+def _recovery(reply: Any) -> Recovery:
+    return Recovery(reply[0].decode(), int(reply[1]), int(reply[2]), int(reply[3]))
+
+
+def _revived(reply: Any) -> Moved:
+    return Moved([task_id.decode() for task_id in reply[1:]], int(reply[0]))
+
+
+def _discarded(reply: Any) -> Moved:
+    left_alone = (b"active", b"other", b"missing")
+    ids = [reply[i].decode() for i in range(1, len(reply), 2) if reply[i + 1] not in left_alone]
+    return Moved(ids, int(reply[0]))
+
+
+def _cancelled(reply: Any) -> str:
+    found: str = reply[2].decode()
+    if found in ("active", "missing"):
+        return found
+    return "finished" if found == "completed" else "discarded"
+
+
+def _trimmed(reply: Any) -> Trimmed:
+    return Trimmed(int(reply[0]), int(reply[1]))

@@ -1,0 +1,32 @@
+"""A call to Redis as data: which script, which keys and arguments, and how to read the reply.
+
+Transitions are described once (`broker`, `workers`, `policy`, `inspector`) and run by either kind of link,
+alone or pipelined, so there are no sync and async twins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+Argument = bytes | str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One script (`script` is its file's name), or one plain read command when `script` is empty.
+
+    `read` turns the raw reply into the result and may raise a FerrymanError.
+    """
+
+    script: str
+    keys: tuple[str, ...]
+    args: tuple[Argument, ...]
+    read: Callable[[Any], T_co]
+
+
+def command(*words: Argument, read: Callable[[Any], T_co]) -> Call[T_co]:
+    """A plain command; only reads may go without a script."""
+    return Call("", (), words, read)

@@ -1,0 +1,1 @@
+"""The command line: `ferryman …`, one module per command."""

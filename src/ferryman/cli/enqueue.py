@@ -1,0 +1,149 @@
+"""`ferryman enqueue`: put tasks into a queue."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+import click
+
+from ferryman.admission import Admission, encode_args, new_task
+from ferryman.broker import Broker
+from ferryman.cli.failure import CommandFailed
+from ferryman.cli.options import QueueName, connected, json_option, redis_option
+from ferryman.cli.output import Progress, note, print_json
+from ferryman.errors import InvalidTask, UnknownTask
+from ferryman.inspector import Inspector
+from ferryman.link import SyncLink
+from ferryman.options import EnqueueOptions
+from ferryman.task import Enqueued, NewTask
+
+T = TypeVar("T")
+
+_BATCH = 500  # tasks per script call
+_CALLS = 10  # script calls per pipelined round trip
+
+
+class JsonObject(click.ParamType):
+    """A JSON object; `-` reads it from standard input."""
+
+    name = "args_json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        text = sys.stdin.read() if value == "-" else value
+        try:
+            decoded = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            self.fail(f'this is not JSON: {error}. Write the arguments as one object: \'{{"to": "a@example.com"}}\'')
+        if not isinstance(decoded, dict):
+            self.fail(f"a JSON object is needed, with the parameters' names: '{{\"value\": {text.strip()[:60]}}}'")
+        return decoded
+
+
+@click.command()
+@click.argument("queue", type=QueueName())
+@click.argument("task")
+@click.argument("args", metavar="[ARGS_JSON]", type=JsonObject(), default="{}")
+@click.option("--delay", metavar="DURATION", help="Start it this much later, such as 10s or 1h30m.")
+@click.option("--at", metavar="ISO", help="Start it at this time, such as 2030-01-31T08:00:00+01:00.")
+@click.option("--count", type=click.IntRange(1, 10_000_000), default=1, help="Enqueue it this many times.")
+@click.option("--priority", type=int, default=0, help="Higher runs earlier; 0 is the common line.")
+@click.option("--id", "task_id", metavar="ID", help="The task's id, which is its idempotency key. Default: random.")
+@click.option("--unique", metavar="KEY", help="No second task with this key until this one has ended.")
+@click.option("--max-attempts", type=int, help="How many times to try it.")
+@click.option("--allow-unknown", is_flag=True, help="Do not check name and arguments with what the workers published.")
+@redis_option
+@json_option
+def enqueue(
+    queue: str,
+    task: str,
+    args: dict[str, Any],
+    delay: str | None,
+    at: str | None,
+    count: int,
+    priority: int,
+    task_id: str | None,
+    unique: str | None,
+    max_attempts: int | None,
+    allow_unknown: bool,
+    redis_url: str | None,
+    as_json: bool,
+) -> None:
+    """Put TASK with the arguments ARGS_JSON into QUEUE, and print its id.
+
+    ARGS_JSON is one object with the parameters' names; `-` reads it from standard input. The name and the
+    arguments are checked with what the queue's workers published, once there are any.
+
+    \b
+    Example:
+      ferryman enqueue emails send '{"to": "a@example.com", "subject": "hi"}' --delay 10s
+    """
+    if count > 1 and (task_id or unique):
+        raise click.UsageError("--count makes several tasks, but an --id or --unique key names one; leave one out.")
+    try:
+        options = EnqueueOptions.of(
+            delay=delay, at=at, priority=priority, id=task_id or "", unique=unique or "", max_attempts=max_attempts
+        )
+        encoded = encode_args(args)
+        first = new_task(task, encoded, options)
+    except InvalidTask as error:
+        raise click.UsageError(_readable(error)) from error
+    with connected(redis_url) as link:
+        if not allow_unknown:
+            _admit(link, queue, task, args)
+        link.run(Broker(queue).announce())
+        tasks = chain([first], (new_task(task, encoded, options) for _ in range(count - 1)))
+        with Progress("enqueued", count) as progress:
+            _enqueue(link, queue, tasks, progress, as_json)
+
+
+def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
+    try:
+        Admission(queue, link.run(Inspector(queue).manifest())).check(task, args)
+    except UnknownTask as error:
+        raise CommandFailed(f"{error.message}. If a newer worker will know it, add --allow-unknown.") from error
+    except InvalidTask as error:
+        raise CommandFailed(f"task {task!r}: parameter {error.field!r} {error.message}.") from error
+
+
+def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Progress, as_json: bool) -> None:
+    broker, accepted = Broker(queue), 0
+    answers: list[dict[str, object]] = []
+    for calls in _chunks(map(broker.enqueue, _chunks(tasks, _BATCH)), _CALLS):
+        for reply in link.run_all(calls):
+            if isinstance(reply, Exception):
+                if accepted:
+                    note(f"{accepted:,} tasks were enqueued before this:")
+                raise reply
+            accepted += len(reply)
+            if as_json:
+                answers += [{"id": one.id, "created": one.created} for one in reply]
+            else:
+                _print_ids(reply)
+        progress.at(accepted)
+    if as_json:
+        print_json(answers[0] if len(answers) == 1 else answers)
+
+
+def _print_ids(enqueued: list[Enqueued]) -> None:
+    click.echo("\n".join(one.id for one in enqueued))
+    for one in enqueued:
+        if not one.created:
+            note(f"{one.id} existed already; nothing was added.")
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _readable(error: InvalidTask) -> str:
+    names = {"task": "TASK", "args": "ARGS_JSON", "queue": "QUEUE"}
+    option = names.get(error.field, "--" + error.field.replace("_", "-"))
+    return f"{option}: {error.message}"

@@ -1,0 +1,54 @@
+"""`ferryman show`: all that is known of one task."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ferryman.cli.failure import CommandFailed
+from ferryman.cli.options import connected, json_option, queue_argument, redis_option, task_id_argument
+from ferryman.cli.output import print_json
+from ferryman.overview import task_of
+from ferryman.plan import run_plan
+from ferryman.task import Task
+from ferryman.task_view import task_view
+
+
+@click.command()
+@queue_argument
+@task_id_argument
+@redis_option
+@json_option
+def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None:
+    """Show the task ID of QUEUE: state, arguments, attempts, and its last error.
+
+    \b
+    Example:
+      ferryman show emails welcome-42
+    """
+    with connected(redis_url) as link:
+        task = run_plan(link, task_of(queue, task_id))
+    if task is None:
+        raise CommandFailed(
+            f"{queue} knows no task {task_id}: it was never enqueued, was discarded, or its kept status has expired."
+        )
+    if as_json:
+        print_json(task_view(task))
+    else:
+        _print(task)
+
+
+def _print(task: Task) -> None:
+    click.echo(click.style(f"{task.id}  {task.state.value}", bold=True))
+    view = task_view(task)
+    error, evidence = view.pop("error", ""), view.pop("evidence", [])
+    rows = {name: value for name, value in view.items() if name not in ("id", "state") and value not in (None, "", 0)}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        click.echo(f"  {name.ljust(width)}  {text}")
+    for crash in evidence:
+        click.echo(f"  {'crash'.ljust(width)}  {json.dumps(crash, ensure_ascii=False)}")
+    if error:
+        click.echo("\n" + click.style(str(error).rstrip(), fg="red"))

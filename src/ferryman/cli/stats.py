@@ -1,0 +1,89 @@
+"""`ferryman stats`: the figures of queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ferryman.cli.lookup import note_unknown
+from ferryman.cli.options import QueueName, connected, json_option, redis_option
+from ferryman.cli.output import duration, note, print_json, print_table
+from ferryman.inspector import QueueStats
+from ferryman.overview import figures_of
+from ferryman.plan import run_plan
+
+
+@click.command()
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1, type=QueueName())
+@redis_option
+@json_option
+def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None:
+    """Show the figures of queues; with no QUEUE, of all that are known.
+
+    With --json one object for one named QUEUE, a list otherwise. `completed`, `failed`, `retried`, `recovered`,
+    `discarded` and `enqueued` count from the beginning; the others are what is there now. `unaccounted` is what
+    the counters cannot explain: always 0 unless somebody edited Redis by hand.
+
+    \b
+    Example:
+      ferryman stats
+      ferryman stats emails --json | jq .waiting
+    """
+    with connected(redis_url) as link:
+        figures = run_plan(link, figures_of(queues or None))
+        for one in figures:
+            if not one.enqueued and not one.workers:
+                note_unknown(link, one.queue)
+    if as_json:
+        rows = [one.to_json_dict() for one in figures]
+        print_json(rows[0] if len(queues) == 1 else rows)
+    elif not figures:
+        note("No queue is known here yet. `ferryman dev` starts an example of your own app.")
+    elif len(figures) == 1:
+        _print_one(figures[0])
+    else:
+        _print_many(figures)
+
+
+def _print_one(one: QueueStats) -> None:
+    title = f"{one.queue}  {_remarks(one)}".rstrip()
+    click.echo(click.style(title, bold=True))
+    values = {name: value for name, value in one.to_json_dict().items() if name != "queue"}
+    values["oldest_waiting_s"] = f"{one.oldest_waiting_s:.1f}"
+    width = max(map(len, values))
+    for name, value in values.items():
+        click.echo(f"  {name.ljust(width)}  {value:>10}")
+
+
+def _print_many(figures: Sequence[QueueStats]) -> None:
+    headings = ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "DEAD", "COMPLETED", "FAILED", "WORKERS", "OLDEST", "REMARKS"]
+    rows = [
+        (
+            one.queue,
+            one.waiting,
+            one.active,
+            one.delayed,
+            one.dead,
+            one.completed,
+            one.failed,
+            one.workers,
+            duration(one.oldest_waiting_s) if one.waiting else "-",
+            _remarks(one),
+        )
+        for one in figures
+    ]
+    print_table(headings, rows, numeric=headings[1:-1])
+
+
+def _remarks(one: QueueStats) -> str:
+    remarks = []
+    if one.hold:
+        remarks.append("held")
+    if one.parked:
+        remarks.append(f"{one.parked} parked")
+    if one.unaccounted:
+        remarks.append(f"{one.unaccounted} unaccounted")
+    if one.waiting and not one.workers and not one.hold:
+        remarks.append("no workers")
+    return f"({', '.join(remarks)})" if remarks else ""

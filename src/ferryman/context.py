@@ -1,0 +1,123 @@
+"""Context: what a handler may know of its run, given as its first parameter when it asks for one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, overload
+
+D_co = TypeVar("D_co", covariant=True)
+D = TypeVar("D")
+
+_log = logging.getLogger("ferryman.task")
+
+
+class Context(Generic[D_co]):
+    """One run of one task.
+
+    `deps` is what the queue's lifespan yielded in this worker (None without a lifespan). `task_id` is the
+    same on every attempt, which makes it the idempotency key for the services that the handler calls.
+    `attempt` counts from 1. `enqueued_ms` is epoch milliseconds.
+    """
+
+    # A plain class, not a frozen dataclass: the worker makes one per task, and this is three times cheaper.
+    __slots__ = ("_deps", "attempt", "enqueued_ms", "max_attempts", "queue", "task", "task_id")
+
+    def __init__(
+        self,
+        deps: D_co,
+        *,
+        task_id: str,
+        queue: str,
+        task: str,
+        attempt: int,
+        max_attempts: int,
+        enqueued_ms: int,
+    ) -> None:
+        self._deps = deps
+        self.task_id = task_id
+        self.queue = queue
+        self.task = task
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self.enqueued_ms = enqueued_ms
+
+    @property
+    def deps(self) -> D_co:
+        """What the lifespan yielded."""
+        return self._deps
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When the task was enqueued, by Redis' clock, in UTC."""
+        return datetime.fromtimestamp(self.enqueued_ms / 1000, UTC)
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """True when a failure of this run is the task's end."""
+        return self.attempt >= self.max_attempts
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger (`ferryman.task`) whose records carry task_id, queue, task and attempt."""
+        fields = {"task_id": self.task_id, "queue": self.queue, "task": self.task, "attempt": self.attempt}
+        return _TaskLog(_log, fields)
+
+    def __repr__(self) -> str:
+        return f"<Context {self.queue}/{self.task} {self.task_id} attempt {self.attempt}/{self.max_attempts}>"
+
+
+class _TaskLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds the task's fields, and keeps those that the caller gave with `extra=`."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+@overload
+def context(
+    *,
+    task_id: str = ...,
+    queue: str = ...,
+    task: str = ...,
+    attempt: int = ...,
+    max_attempts: int = ...,
+    enqueued_at: datetime | None = ...,
+) -> Context[None]: ...
+@overload
+def context(
+    deps: D,
+    *,
+    task_id: str = ...,
+    queue: str = ...,
+    task: str = ...,
+    attempt: int = ...,
+    max_attempts: int = ...,
+    enqueued_at: datetime | None = ...,
+) -> Context[D]: ...
+def context(
+    deps: object = None,
+    *,
+    task_id: str = "test",
+    queue: str = "test",
+    task: str = "test",
+    attempt: int = 1,
+    max_attempts: int = 5,
+    enqueued_at: datetime | None = None,
+) -> Context[Any]:
+    """A Context for a plain call of a handler in a unit test: `await send(context(Deps(FakePool())), "a@b")`.
+
+    `enqueued_at` is now unless given.
+    """
+    at = enqueued_at or datetime.now(UTC)
+    return Context(
+        deps,
+        task_id=task_id,
+        queue=queue,
+        task=task,
+        attempt=attempt,
+        max_attempts=max_attempts,
+        enqueued_ms=int(at.timestamp() * 1000),
+    )

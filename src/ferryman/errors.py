@@ -1,0 +1,85 @@
+"""Every error that Ferryman raises, under one root.
+
+An error carries what it is about as attributes, and its message says what to do.
+"""
+
+from __future__ import annotations
+
+
+class FerrymanError(Exception):
+    """Base of every error raised by ferryman."""
+
+
+class BrokerError(FerrymanError):
+    """Base of what can go wrong between a process and Redis."""
+
+
+class BrokerUnavailable(BrokerError):
+    """Redis did not answer: refused, timed out, or the connection broke.
+
+    Whether the call was applied is unknown. Sending it again is safe: an enqueue is idempotent by task id and
+    every exit from `active` is fenced by a delivery token.
+    """
+
+
+class BrokerRefused(BrokerError):
+    """A script refused before its first write, because what it read was not what the protocol allows."""
+
+
+class QueueFull(BrokerError):
+    """Redis is at its `maxmemory`. Nothing was enqueued; workers go on and make room."""
+
+
+class ProtocolMismatch(BrokerError):
+    """This process and the queue's data speak protocol versions that are more than one apart."""
+
+    def __init__(self, ours: int, theirs: int) -> None:
+        older = "this process" if ours < theirs else "the queue's scheduler and other workers"
+        super().__init__(f"protocol {ours} here, {theirs} in Redis: upgrade {older} (versions may differ by one)")
+        self.ours = ours
+        self.theirs = theirs
+
+
+class InvalidTask(FerrymanError):
+    """A task that can't be accepted or decoded.
+
+    `field` names the part that is wrong: a parameter of the handler, or an enqueue option.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class UnknownTask(InvalidTask):
+    """No handler of the queue has this name."""
+
+    def __init__(self, queue: str, name: str, nearest: str | None = None) -> None:
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        super().__init__("task", f"queue {queue!r} has no task {name!r}{hint}")
+        self.queue = queue
+        self.name = name
+        self.nearest = nearest
+
+
+class PayloadTooLarge(InvalidTask):
+    """The encoded arguments are over the limit. Store the data elsewhere and pass a reference."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__("args", f"{size} bytes encoded, the limit is {limit}: store the data and pass a reference")
+        self.size = size
+        self.limit = limit
+
+
+class DuplicateHandler(FerrymanError):
+    """Two functions were registered under one task name in one queue."""
+
+    def __init__(self, queue: str, name: str, first: str, second: str) -> None:
+        super().__init__(f"queue {queue!r} has two handlers named {name!r}: {first} and {second}; give one a name=")
+        self.queue = queue
+        self.name = name
+
+
+class AppImportError(FerrymanError):
+    """The module given as --app can't be imported, or holds no queue."""

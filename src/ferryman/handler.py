@@ -1,0 +1,141 @@
+"""Handler: a function registered under a task's name; what `@queue.task` leaves in the function's place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, Unpack
+
+from ferryman.arguments import Arguments
+from ferryman.backoff import Backoff
+from ferryman.errors import InvalidTask
+from ferryman.manifest import TaskManifest
+from ferryman.options import NO_OPTIONS, EnqueueKwargs, EnqueueOptions, TaskOptions
+from ferryman.sender import Sender
+from ferryman.signature import InvalidHandler, Signature
+from ferryman.task import check_task_name
+
+if TYPE_CHECKING:
+    from ferryman.queue import Queue
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R_co = TypeVar("R_co", covariant=True)
+
+#: Where a handler runs: in the worker's event loop, in one of its threads, or in a process that can be killed.
+RunIn = Literal["loop", "thread", "process"]
+
+_NO_TIMEOUT: Final = "a thread can't be killed, so a timeout would promise what it can't keep; use run_in='process'"
+
+
+class Handler(Sender[P], Generic[P, Q, R_co]):
+    """Calling it calls the function; `P` is what producers give, `Q` what the function takes, `R_co` its return.
+
+    `defaults` is what the decorator said; None in it leaves a setting to the queue's policy. Raises
+    InvalidHandler when the function or an option can't work.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        function: Callable[Q, R_co],
+        *,
+        name: str,
+        run_in: RunIn | None = None,
+        defaults: TaskOptions,
+        dead_letter_on: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        signature = Signature(check_task_name(name), function)
+        super().__init__(name, queue.producer, signature, Arguments(signature), NO_OPTIONS)
+        self.queue = queue
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.run_in: RunIn = run_in or ("loop" if self.is_async else "thread")
+        self.wants_context = signature.wants_context
+        self.defaults = defaults
+        self.dead_letter_on = dead_letter_on
+        self.cron: str | None = None
+        self._refuse_what_cannot_run()
+        functools.update_wrapper(self, function)
+
+    @property
+    def max_attempts(self) -> int | None:
+        """Attempts, if the decorator says."""
+        return self.defaults.max_attempts
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds that one run may take, if the decorator says."""
+        return self.defaults.timeout_s
+
+    @property
+    def backoff(self) -> Backoff | None:
+        """How long to wait between attempts, if the decorator says."""
+        return self.defaults.backoff
+
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R_co:
+        """Call the function itself, here and now: for unit tests, and for one handler that uses another."""
+        return self.function(*args, **kwargs)
+
+    def options(self, **options: Unpack[EnqueueKwargs]) -> Sender[P]:
+        """The same handler with enqueue options: `send.options(delay="10s").enqueue(...)`.
+
+        Raises InvalidTask naming the option.
+        """
+        return Sender(self.name, self._producer, self._signature, self._arguments, self.checked_options(**options))
+
+    def checked_options(self, **options: Unpack[EnqueueKwargs]) -> EnqueueOptions:
+        """Enqueue options that this handler can keep. Raises InvalidTask naming the option."""
+        checked = EnqueueOptions.of(**options)
+        if checked.task.timeout_s is not None and self.run_in == "thread":
+            raise InvalidTask("timeout", f"task {self.name!r} runs in a thread: {_NO_TIMEOUT}")
+        return checked
+
+    def encode_args(self, arguments: dict[str, object]) -> bytes:
+        """Arguments by name as they travel, checked. Raises InvalidTask naming the parameter."""
+        return self._arguments.encode(arguments)
+
+    def decode_args(self, args: bytes) -> dict[str, object]:
+        """The keyword arguments that a task's `args` stand for. Raises InvalidTask naming the parameter."""
+        return self._arguments.decode(args)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments object. Raises InvalidHandler when a type can't be resolved."""
+        return self._arguments.schema
+
+    def manifest(self, app: str) -> TaskManifest:
+        """What a worker of `app` publishes of this handler. Raises InvalidHandler as schema does."""
+        return TaskManifest(self.name, self.schema(), self.max_attempts, self.timeout_s, self.cron, app)
+
+    @property
+    def place(self) -> str:
+        """Where the function is defined, for messages."""
+        function = inspect.unwrap(self.function)
+        return f"{function.__module__}.{function.__qualname__} (line {function.__code__.co_firstlineno})"
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.queue.name}/{self.name}: {self.place}>"
+
+    def _refuse_what_cannot_run(self) -> None:
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            raise InvalidHandler(self.name, "a generator returns before its code has run; write a plain function")
+        if self.is_async and self.run_in != "loop":
+            raise InvalidHandler(
+                self.name, f"an async function runs in the loop, not in a {self.run_in}; for that write a plain one"
+            )
+        if not self.is_async and self.run_in == "loop":
+            raise InvalidHandler(
+                self.name, "a plain function would block the loop; write async def, or leave run_in out"
+            )
+        if self.run_in not in ("loop", "thread", "process"):
+            raise InvalidHandler(self.name, f"run_in={self.run_in!r} is none of 'loop', 'thread' and 'process'")
+        if self.timeout_s is not None and self.run_in == "thread":
+            raise InvalidHandler(self.name, _NO_TIMEOUT)
+        for kind in self.dead_letter_on:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise InvalidHandler(self.name, f"dead_letter_on takes exception classes, and {kind!r} is none")
+
+
+#: A handler whose types don't matter, as workers and manifests see it.
+AnyHandler = Handler[..., ..., Any]

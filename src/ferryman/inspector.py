@@ -1,0 +1,175 @@
+"""Inspector: read-only views of a queue. Every method builds a call; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ferryman.call import Call, command
+from ferryman.keys import QUEUES, Keys
+from ferryman.manifest import TaskManifest
+from ferryman.task import Task, TaskState, check_queue_name
+
+T = TypeVar("T")
+
+#: How far ahead `due_soon` looks.
+DUE_SOON_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """All figures of a queue at one instant. The first block is the stable contract of `ferryman stats --json`."""
+
+    queue: str
+    waiting: int
+    active: int
+    delayed: int
+    dead: int
+    completed: int  # cumulative
+    failed: int  # runs that raised
+    retried: int
+    recovered: int
+    discarded: int
+    enqueued: int
+    workers: int
+    parked: int  # delayed because no worker knew their name
+    oldest_waiting_s: float
+    unaccounted: int  # enqueued minus everything that is somewhere; must be 0
+
+    hold: bool
+    due_soon: int
+    next_due_ms: int | None
+    run_ms_total: int
+    orphaned: int  # held by workers whose deadline has passed
+    policy_missing: bool
+    now_ms: int
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The stable fields only."""
+        names = (
+            *("queue", "waiting", "active", "delayed", "dead", "completed", "failed", "retried", "recovered"),
+            *("discarded", "enqueued", "workers", "parked", "oldest_waiting_s", "unaccounted"),
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+class Inspector:
+    """Reads one queue. Raises InvalidTask when `queue` is no queue name."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = check_queue_name(queue)
+        self.keys = Keys(queue)
+
+    def stats(self) -> Call[QueueStats]:
+        """All figures at one instant."""
+        k = self.keys
+        keys = (
+            *(k.waiting, k.handed, k.priority, k.delayed, k.dead, k.workers),
+            *(k.stats, k.config, k.task, k.active_prefix),
+        )
+        return Call("stats", keys, (DUE_SOON_MS,), self._stats)
+
+    def get(self, id: str) -> Call[Task | None]:
+        """One task's record, or None when it never existed or its kept status has been trimmed."""
+        return self._read_tasks("", 0, 1, (id,), lambda reply: next(iter(self._records(reply)), None))
+
+    def tasks(self, state: TaskState, limit: int = 100, offset: int = 0) -> Call[list[Task]]:
+        """Tasks in that state, those whose turn is next first; of dead and completed the newest first."""
+        return self._read_tasks(state.value, offset, limit, (), self._records)
+
+    def manifest(self) -> Call[dict[str, TaskManifest]]:
+        """What the queue's workers said they can run; empty before the first one registered."""
+        return command("HGETALL", self.keys.manifest, read=_manifest)
+
+    def _read_tasks(
+        self, state: str, offset: int, limit: int, ids: tuple[str, ...], read: Callable[[Any], T]
+    ) -> Call[T]:
+        k = self.keys
+        keys = (
+            *(k.waiting, k.handed, k.priority, k.delayed, k.dead),
+            *(k.completed, k.workers, k.task, k.active_prefix),
+        )
+        return Call("read_tasks", keys, (state, offset, limit, *ids), read)
+
+    def _records(self, reply: Any) -> list[Task]:
+        return [_task(self.queue, row) for row in reply]
+
+    def _stats(self, reply: Any) -> QueueStats:
+        now, waiting, delayed, active, dead, workers = map(int, reply[:6])
+        orphaned, due_soon, next_due, oldest, hold, policy = map(int, reply[6:12])
+        counters = {reply[i].decode(): int(float(reply[i + 1])) for i in range(12, len(reply), 2)}
+        enqueued, completed, discarded = (counters.get(name, 0) for name in ("enqueued", "completed", "discarded"))
+        return QueueStats(
+            queue=self.queue,
+            waiting=waiting,
+            active=active,
+            delayed=delayed,
+            dead=dead,
+            completed=completed,
+            failed=counters.get("failed", 0),
+            retried=counters.get("retried", 0),
+            recovered=counters.get("recovered", 0),
+            discarded=discarded,
+            enqueued=enqueued,
+            workers=workers,
+            parked=counters.get("parked", 0),
+            oldest_waiting_s=max(0, now - oldest) / 1000 if oldest >= 0 else 0.0,
+            unaccounted=enqueued - (waiting + delayed + active + dead + completed + discarded),
+            hold=bool(hold),
+            due_soon=due_soon,
+            next_due_ms=next_due if next_due >= 0 else None,
+            run_ms_total=counters.get("run_ms", 0),
+            orphaned=orphaned,
+            policy_missing=not policy,
+            now_ms=now,
+        )
+
+
+def queues_known() -> Call[list[str]]:
+    """Names of all queues that ever had a task in this Redis."""
+    return command("SMEMBERS", QUEUES, read=lambda reply: sorted(name.decode() for name in reply))
+
+
+def _manifest(reply: Any) -> dict[str, TaskManifest]:
+    return {name.decode(): TaskManifest.decode(entry) for name, entry in _pairs(reply)}
+
+
+def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
+    return list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _task(queue: str, row: Any) -> Task:
+    record = {row[i].decode(): row[i + 1] for i in range(2, len(row), 2)}
+
+    def text(name: str) -> str:
+        value: bytes = record.get(name, b"")
+        return value.decode("utf-8", "replace")
+
+    def number(name: str) -> int:
+        try:
+            return int(float(record.get(name, b"0")))
+        except ValueError:
+            return 0
+
+    return Task(
+        id=row[0].decode(),
+        queue=queue,
+        name=text("name"),
+        state=TaskState(text("state") or TaskState.DEAD),
+        args=record.get("args", b""),
+        options=record.get("options", b""),
+        attempt=number("attempt"),
+        deliveries=number("deliveries"),
+        crashes=number("crashes"),
+        priority=number("priority"),
+        unique=text("unique"),
+        worker=text("worker"),
+        error=text("error"),
+        result=record.get("result", b""),
+        enqueued_ms=number("enqueued_ms"),
+        since_ms=number("since_ms"),
+        run_at_ms=int(float(row[1])),
+        finished_ms=number("finished_ms"),
+        evidence=tuple(filter(None, text("evidence").split("\n"))),
+    )

@@ -1,0 +1,66 @@
+"""Manifest: what a worker can run, published when it registers.
+
+Producers over HTTP and the command line check names and arguments with it, the scheduler reads the cron lines,
+and people see which app and version knows a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from ferryman.errors import InvalidTask
+from ferryman.protocol import PROTOCOL
+from ferryman.version import __version__
+
+
+class TaskManifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task that a worker can run. None leaves a setting to the queue's policy.
+
+    Fields that a newer version adds are ignored, and those that an older one lacks have their default.
+    """
+
+    name: str
+    schema: dict[str, Any] = {}  # JSON Schema of the arguments object
+    max_attempts: int | None = None
+    timeout_s: float | None = None
+    cron: str | None = None
+    app: str = ""  # the module that defines it
+    version: str = ""  # of ferryman in the worker's image
+    protocol: int = PROTOCOL
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, encoded: bytes | str) -> TaskManifest:
+        """The inverse of encode. Raises InvalidTask when it is no such JSON object."""
+        try:
+            return msgspec.json.decode(encoded, type=cls)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise InvalidTask("manifest", f"can't be decoded: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All tasks of one queue that an app's workers can run, by name."""
+
+    app: str
+    tasks: Mapping[str, TaskManifest]
+    version: str = __version__
+    protocol: int = PROTOCOL
+
+    def encoded(self) -> Iterator[tuple[str, bytes]]:
+        """Each task's name with its JSON, in the order of the names."""
+        for name in sorted(self.tasks):
+            yield name, self.tasks[name].encode()
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is most likely meant to be, or None when nothing is close."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

@@ -1,0 +1,187 @@
+"""Options: what may be decided per enqueue, and whose word counts when several decide.
+
+Precedence: enqueue option > decorator > TaskQueue (its policy in Redis) > built-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypedDict, TypeVar, Unpack
+
+import msgspec
+
+from ferryman.backoff import Backoff
+from ferryman.durations import Duration, duration_ms, parse_duration
+from ferryman.errors import InvalidTask
+from ferryman.ids import new_task_id
+from ferryman.task import NewTask, check_new_task
+
+V = TypeVar("V")
+W = TypeVar("W")
+
+#: More attempts than this is taken for a mistake.
+MAX_ATTEMPTS_LIMIT: Final = 1_000_000
+
+
+class EnqueueKwargs(TypedDict, total=False):
+    """The keyword arguments that `Handler.options`, `Queue.enqueue` and their relatives accept."""
+
+    delay: Duration | None  # run after this long; a number is seconds
+    at: datetime | str | None  # run at this moment: with a time zone, or ISO 8601 text with one
+    priority: int  # higher runs earlier; 0 = the common line
+    unique: str  # no second task with this key until this one has completed, died or been discarded
+    id: str  # the idempotency key; random unless given
+    max_attempts: int | None
+    timeout: Duration | None
+    backoff: Backoff | None
+
+
+class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one layer says about running a task; None leaves it to the next layer.
+
+    Travels with the task as JSON, and only when it says something. Fields of a newer version are ignored.
+    """
+
+    max_attempts: int | None = None
+    timeout_s: float | None = None
+    backoff: Backoff | None = None
+
+    def encode(self) -> bytes:
+        """The JSON for a task's `options` field; empty when nothing is said."""
+        return b"" if self == _SILENT else _encode(self)
+
+    @classmethod
+    def decode(cls, options: bytes | None) -> TaskOptions:
+        """The inverse of encode. Raises InvalidTask when it is not such a JSON object."""
+        if not options:
+            return _SILENT
+        try:
+            return _decoder.decode(options)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise InvalidTask("options", f"can't be decoded: {error}") from error
+
+
+_SILENT: Final = TaskOptions()
+_encode: Final = msgspec.json.Encoder().encode
+_decoder: Final = msgspec.json.Decoder(TaskOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a task is run, once all layers have spoken. `timeout_s` None = no limit."""
+
+    max_attempts: int
+    timeout_s: float | None
+    backoff: Backoff
+
+
+BUILT_IN: Final = RunSettings(max_attempts=5, timeout_s=None, backoff=Backoff())
+
+
+def resolve(*layers: TaskOptions) -> RunSettings:
+    """Let the first layer that speaks decide each setting; what nobody mentions is built in."""
+    attempts = next((o.max_attempts for o in layers if o.max_attempts is not None), BUILT_IN.max_attempts)
+    timeout_s = next((o.timeout_s for o in layers if o.timeout_s is not None), BUILT_IN.timeout_s)
+    backoff = next((o.backoff for o in layers if o.backoff is not None), BUILT_IN.backoff)
+    return RunSettings(attempts, timeout_s, backoff)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueOptions:
+    """Enqueue options after checking, in the units that Redis gets. `id` is empty when it is to be made."""
+
+    id: str = ""
+    delay_ms: int = 0
+    run_at_ms: int = 0  # epoch; 0 = none
+    priority: int = 0
+    unique: str = ""
+    task: TaskOptions = _SILENT
+    encoded: bytes = b""  # `task`, as it travels
+
+    @classmethod
+    def of(cls, **options: Unpack[EnqueueKwargs]) -> EnqueueOptions:
+        """Check what a caller gave. Raises InvalidTask naming the option."""
+        given_delay, given_at = options.get("delay"), options.get("at")
+        if given_delay is not None and given_at is not None:
+            raise InvalidTask("at", "delay and at exclude each other; give one")
+        task = task_options(options.get("max_attempts"), options.get("timeout"), options.get("backoff"))
+        checked = cls(
+            id=_text("id", options.get("id", "")),
+            delay_ms=0 if given_delay is None else _checked("delay", duration_ms, given_delay),
+            run_at_ms=0 if given_at is None else _checked("at", moment_ms, given_at),
+            priority=_whole("priority", options.get("priority", 0)),
+            unique=_text("unique", options.get("unique", "")),
+            task=task,
+            encoded=task.encode(),
+        )
+        check_new_task(checked.new_task("any", b"{}"))
+        return checked
+
+    def new_task(self, name: str, args: bytes) -> NewTask:
+        """The task to enqueue: `args` is a JSON object. Its id is random unless the options name one."""
+        return NewTask(
+            id=self.id or new_task_id(),
+            name=name,
+            args=args,
+            options=self.encoded,
+            delay_ms=self.delay_ms,
+            run_at_ms=self.run_at_ms,
+            priority=self.priority,
+            unique=self.unique,
+        )
+
+
+#: For the common call, which has none.
+NO_OPTIONS: Final = EnqueueOptions()
+
+
+def task_options(
+    max_attempts: int | None = None, timeout: Duration | None = None, backoff: Backoff | None = None
+) -> TaskOptions:
+    """Check the options that the enqueue and the decorator share. Raises InvalidTask naming the option."""
+    if max_attempts is not None and not 1 <= _whole("max_attempts", max_attempts) <= MAX_ATTEMPTS_LIMIT:
+        raise InvalidTask("max_attempts", f"{max_attempts} is not from 1 to {MAX_ATTEMPTS_LIMIT}")
+    timeout_s = None if timeout is None else _checked("timeout", parse_duration, timeout)
+    if timeout_s == 0:
+        raise InvalidTask("timeout", "0 would stop every run at once; leave it out for no limit")
+    if backoff is not None and not isinstance(backoff, Backoff):
+        raise InvalidTask("backoff", f"{backoff!r} is not a Backoff; write Backoff(initial_s=1, max_s=600)")
+    return TaskOptions(max_attempts, timeout_s, backoff)
+
+
+def moment_ms(at: datetime | str) -> int:
+    """Return a moment as epoch milliseconds. Raises ValueError without a time zone, or before 1970."""
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            raise ValueError(f"{at!r} is not ISO 8601; write it like '2030-01-31T08:00:00+01:00'") from None
+    if not isinstance(at, datetime):
+        raise ValueError(f"{at!r} is not a datetime")
+    if at.utcoffset() is None:
+        raise ValueError(f"{at.isoformat()} has no time zone; add one, such as tzinfo=UTC")
+    run_at_ms = round(at.timestamp() * 1000)
+    if run_at_ms <= 0:
+        raise ValueError(f"{at.isoformat()} lies before 1970")
+    return run_at_ms
+
+
+def _checked(option: str, convert: Callable[[V], W], value: V) -> W:
+    try:
+        return convert(value)
+    except (ValueError, OverflowError) as error:
+        raise InvalidTask(option, str(error)) from None
+
+
+def _whole(option: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidTask(option, f"{value!r} is not a whole number")
+    return value
+
+
+def _text(option: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidTask(option, f"{value!r} is not a text")
+    return value

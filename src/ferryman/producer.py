@@ -1,0 +1,216 @@
+"""Producer: sends new tasks to one queue: new -> waiting or delayed.
+
+What is sent when is written once, as a generator of steps, and driven by either kind of link. An enqueue whose
+reply was lost is sent again: the id was made here, so the second one finds the first one's task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from ferryman.broker import Broker
+from ferryman.call import Call
+from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask
+from ferryman.link import Link, SyncLink
+from ferryman.pools import link_for, sync_link_for
+from ferryman.task import Enqueued, NewTask
+
+#: At most so many tasks, and about so many bytes of arguments, in one script call.
+BATCH_TASKS: Final = 250
+BATCH_BYTES: Final = 4 << 20
+
+#: Waits before a lost enqueue is sent again (seconds), and how long after the first one no more are sent.
+RESEND_PAUSES_S: Final = (0.05, 0.25)
+RESEND_WITHIN_S: Final = 3.0
+
+#: How often a process repeats that its queue exists (seconds), in case someone flushed that.
+ANNOUNCE_EVERY_S: Final = 600.0
+
+T = TypeVar("T")
+
+#: What to do next: run a call and hand its reply back, or wait so many seconds.
+Step = Call[Any] | float
+Steps = Generator[Step, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A task that is ready to be enqueued, and where: what `send.task(...)` returns.
+
+    `own_id` tells that the id was made here, so that a task which exists already under it is this one.
+    """
+
+    queue: str
+    task: NewTask
+    own_id: bool
+
+    @property
+    def id(self) -> str:
+        """The id that the task will have."""
+        return self.task.id
+
+
+class Producer:
+    """Enqueues tasks of one queue. Opens nothing before the first one."""
+
+    def __init__(self, queue: str, redis_url: str | None = None) -> None:
+        self.queue = queue
+        self._redis_url = redis_url
+        self._broker = Broker(queue)
+        self._announced: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
+        self._gathered: dict[Link, list[tuple[WorkItem, asyncio.Future[Enqueued]]]] = {}
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    async def enqueue(self, item: WorkItem) -> Enqueued:
+        """Enqueue one task. Tasks that other coroutines enqueue in the same tick of the loop travel along.
+
+        Raises BrokerUnavailable when Redis does not answer (the task may have been accepted all the same),
+        QueueFull, BrokerRefused or ProtocolMismatch.
+        """
+        link = link_for(self._redis_url)
+        loop = asyncio.get_running_loop()
+        gathered = self._gathered.get(link)
+        if gathered is None:
+            gathered = self._gathered[link] = []
+            loop.call_soon(self._flush, link)
+        accepted: asyncio.Future[Enqueued] = loop.create_future()
+        gathered.append((item, accepted))
+        return await accepted
+
+    def enqueue_sync(self, item: WorkItem) -> Enqueued:
+        """The same, blocking; for any thread."""
+        link = sync_link_for(self._redis_url)
+        return drive_sync(link, self._enqueue(link, (item,)))[0]
+
+    async def enqueue_many(self, items: Iterable[WorkItem]) -> list[Enqueued]:
+        """Enqueue tasks batch by batch, in order, and return their replies in the same order.
+
+        `items` is consumed as it goes, so it may be a generator of millions. When a batch fails, the batches
+        before it stay enqueued; the error has a note that says how many tasks that is. Raises as enqueue does.
+        """
+        link = link_for(self._redis_url)
+        return await drive(link, self._enqueue(link, items))
+
+    def enqueue_many_sync(self, items: Iterable[WorkItem]) -> list[Enqueued]:
+        """The same, blocking; for any thread."""
+        link = sync_link_for(self._redis_url)
+        return drive_sync(link, self._enqueue(link, items))
+
+    def _flush(self, link: Link) -> None:
+        flush = asyncio.create_task(self._send(link, self._gathered.pop(link)))
+        self._flushes.add(flush)
+        flush.add_done_callback(self._flushes.discard)
+
+    async def _send(self, link: Link, gathered: Sequence[tuple[WorkItem, asyncio.Future[Enqueued]]]) -> None:
+        try:
+            replies = await drive(link, self._enqueue(link, [item for item, _ in gathered]))
+        except BaseException as error:
+            # Whoever waits must hear of it, whatever it is; being cancelled, this task is the loop's to end.
+            for _, accepted in gathered:
+                if not accepted.done():
+                    accepted.set_exception(error) if isinstance(error, Exception) else accepted.cancel()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for (_, accepted), reply in zip(gathered, replies, strict=True):
+                if not accepted.done():
+                    accepted.set_result(reply)
+
+    def _enqueue(self, link: Link | SyncLink, items: Iterable[WorkItem]) -> Steps[list[Enqueued]]:
+        replies: list[Enqueued] = []
+        try:
+            for batch in _batches(self.queue, items):
+                replies += yield from self._enqueue_batch(link, batch)
+        except Exception as error:
+            if replies:
+                error.add_note(f"{len(replies)} tasks were enqueued before this")
+            raise
+        return replies
+
+    def _enqueue_batch(self, link: Link | SyncLink, batch: Sequence[WorkItem]) -> Steps[list[Enqueued]]:
+        enqueue = self._broker.enqueue([item.task for item in batch])
+        pauses = iter(RESEND_PAUSES_S)
+        started_s = time.monotonic()
+        is_resend = False
+        while True:
+            try:
+                if self._is_announcement_due(link):
+                    yield self._broker.announce()
+                    self._announced[link] = time.monotonic()
+                replies: list[Enqueued] = yield enqueue
+                if is_resend:
+                    replies = [_owned(item, reply) for item, reply in zip(batch, replies, strict=True)]
+                return replies
+            except BrokerUnavailable:
+                pause_s = next(pauses, None)
+                if pause_s is None or time.monotonic() - started_s > RESEND_WITHIN_S:
+                    raise
+            is_resend = True
+            yield pause_s
+
+    def _is_announcement_due(self, link: Link | SyncLink) -> bool:
+        last_s = self._announced.get(link)
+        return last_s is None or time.monotonic() - last_s > ANNOUNCE_EVERY_S
+
+
+async def drive(link: Link, steps: Steps[T]) -> T:
+    """Run the steps over an async link and return their result."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                reply = await (link.run(step) if isinstance(step, Call) else asyncio.sleep(step))
+            except BrokerError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(reply)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def drive_sync(link: SyncLink, steps: Steps[T]) -> T:
+    """Run the steps over a sync link and return their result."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                reply = link.run(step) if isinstance(step, Call) else _pause(step)
+            except BrokerError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(reply)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _pause(seconds: float) -> Any:
+    time.sleep(seconds)
+
+
+def _owned(item: WorkItem, reply: Enqueued) -> Enqueued:
+    """A task found under an id made here is the one that the lost reply was about: it was created."""
+    if item.own_id and not reply.created and reply.id == item.task.id:
+        return Enqueued(reply.id, True)
+    return reply
+
+
+def _batches(queue: str, items: Iterable[WorkItem]) -> Iterator[list[WorkItem]]:
+    batch: list[WorkItem] = []
+    size = 0
+    for item in items:
+        if item.queue != queue:
+            raise InvalidTask("queue", f"task {item.task.name!r} belongs to queue {item.queue!r}, not to {queue!r}")
+        if batch and (len(batch) == BATCH_TASKS or size + len(item.task.args) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += len(item.task.args)
+    if batch:
+        yield batch

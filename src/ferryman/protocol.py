@@ -1,0 +1,99 @@
+"""The protocol's number, and what its replies look like as Python values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+#: What this code writes into Redis and understands. A difference of one is accepted both ways (rolling upgrades).
+PROTOCOL: Final = 1
+
+
+class ExitReply(StrEnum):
+    """The answer to every exit from `active`."""
+
+    OK = "ok"
+    NOT_HELD = "not_held"  # a resend, or the task moved on: drop the outcome
+    UNREGISTERED = "unregistered"  # this worker was declared dead: stop
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One task in the hands of one worker. `token` fences the exit of this delivery."""
+
+    id: str
+    name: str
+    args: bytes
+    options: bytes
+    attempt: int  # this run's number, the first is 1
+    token: int
+    enqueued_ms: int
+    waiting_since_ms: int
+    suspect: bool  # its worker died while it held several tasks: run it alone
+    parks: int  # times it was put aside because no handler knew its name
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`reply` is ok, unregistered, held, draining or alone; only ok carries tasks."""
+
+    reply: str
+    now_ms: int
+    waiting: int  # left in the list
+    tasks: list[Delivery] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A task that ended well. `result` is JSON or empty."""
+
+    id: str
+    token: int
+    run_ms: int = 0
+    result: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The answer to a batch of exits; ids in `not_held` were not moved."""
+
+    reply: ExitReply
+    not_held: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """`next_due_ms` is when the first still delayed task is due (epoch), `lag_ms` how late the latest one was."""
+
+    count: int
+    next_due_ms: int | None
+    lag_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One look at one worker: alive, suspected, vouched, dead or unknown; and what was moved."""
+
+    verdict: str
+    waiting: int
+    dead: int
+    left: int  # call again while it is above 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Ids that a person moved, and how many are left in that state."""
+
+    ids: list[str]
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """Kept statuses forgotten, and dead tasks discarded."""
+
+    completed: int
+    dead: int

@@ -1,0 +1,164 @@
+"""Queue: a named line of tasks, the handlers that run them, and the ways to enqueue.
+
+Importing a module that defines one reads no environment and opens no socket; both happen at the first enqueue.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+
+from ferryman.arguments import by_name, encode_unchecked
+from ferryman.backoff import Backoff
+from ferryman.context import Context
+from ferryman.decorator import TakesAnything, TaskDecorator
+from ferryman.durations import Duration
+from ferryman.errors import DuplicateHandler
+from ferryman.handler import AnyHandler, Handler, RunIn
+from ferryman.manifest import Manifest
+from ferryman.options import EnqueueKwargs, EnqueueOptions, task_options
+from ferryman.producer import Producer, WorkItem
+from ferryman.task import Enqueued, check_task_name
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+C = TypeVar("C", bound=Context[Any])
+
+#: Called once per worker process, never in producers; what it yields is every Context's `deps`.
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Queue:
+    """A queue by its name, which is also its TaskQueue's and at most 63 characters of a-z, 0-9, '-' and '.'.
+
+    `redis_url` is for producers; without it they read FERRYMAN_REDIS_URL, then the file that
+    FERRYMAN_REDIS_URL_FILE names, then try the Redis on this machine. Raises InvalidTask for a bad name.
+    """
+
+    def __init__(self, name: str, *, lifespan: Lifespan | None = None, redis_url: str | None = None) -> None:
+        if lifespan is not None and (not callable(lifespan) or inspect.isasyncgenfunction(lifespan)):
+            raise TypeError(f"queue {name!r}: lifespan={lifespan!r} needs @asynccontextmanager above it")
+        self.producer = Producer(name, redis_url)
+        self.name = name
+        self.lifespan = lifespan
+        self.handlers: dict[str, AnyHandler] = {}
+
+    @overload
+    def task(self, function: TakesAnything[Q, R], /) -> Handler[Q, Q, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[C, P], R], /) -> Handler[P, Concatenate[C, P], R]: ...
+    @overload
+    def task(self, function: Callable[Q, R], /) -> Handler[Q, Q, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        max_attempts: int | None = None,
+        timeout: Duration | None = None,
+        backoff: Backoff | None = None,
+        dead_letter_on: tuple[type[BaseException], ...] = (),
+        run_in: RunIn | None = None,
+    ) -> TaskDecorator: ...
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        max_attempts: int | None = None,
+        timeout: Duration | None = None,
+        backoff: Backoff | None = None,
+        dead_letter_on: tuple[type[BaseException], ...] = (),
+        run_in: RunIn | None = None,
+    ) -> Any:
+        """Register a function as the handler of a task: `@emails.task` or `@emails.task(max_attempts=5)`.
+
+        `name`: the task's; the function's unless given. What is None is left to the TaskQueue, then built in
+        (5 attempts, no timeout, exponential backoff). `dead_letter_on`: exceptions that no further attempt
+        would cure. `run_in`: "loop" for async functions, "thread" for plain ones, or "process".
+
+        Raises DuplicateHandler, InvalidHandler, or InvalidTask naming the option.
+        """
+
+        def register(function: Callable[..., Any]) -> AnyHandler:
+            handler: AnyHandler = Handler(
+                self,
+                function,
+                name=name if name is not None else str(getattr(function, "__name__", function)),
+                run_in=run_in,
+                defaults=task_options(max_attempts, timeout, backoff),
+                dead_letter_on=dead_letter_on,
+            )
+            self._add(handler)
+            return handler
+
+        return register if function is None else register(function)
+
+    async def enqueue(
+        self, task: str, args: Mapping[str, object] | None = None, **options: Unpack[EnqueueKwargs]
+    ) -> Enqueued:
+        """Enqueue a task by its name: its handler may live in another repository.
+
+        A handler of this queue that is known here checks the arguments; otherwise the worker does. Raises
+        InvalidTask, PayloadTooLarge, BrokerUnavailable, QueueFull, BrokerRefused or ProtocolMismatch.
+        """
+        return await self.producer.enqueue(self.named(task, args, **options))
+
+    def enqueue_sync(
+        self, task: str, args: Mapping[str, object] | None = None, **options: Unpack[EnqueueKwargs]
+    ) -> Enqueued:
+        """The same, blocking; for any thread."""
+        return self.producer.enqueue_sync(self.named(task, args, **options))
+
+    async def enqueue_many(self, tasks: Iterable[WorkItem]) -> list[Enqueued]:
+        """Enqueue what `send.task(...)`, `send.options(...).task(...)` and `named(...)` made, in batches.
+
+        `tasks` may be a generator; it is consumed as the batches go. If one fails, earlier batches stay
+        enqueued, and the error has a note with their number. Raises as enqueue does.
+        """
+        return await self.producer.enqueue_many(tasks)
+
+    def enqueue_many_sync(self, tasks: Iterable[WorkItem]) -> list[Enqueued]:
+        """The same, blocking; for any thread."""
+        return self.producer.enqueue_many_sync(tasks)
+
+    def named(self, task: str, args: Mapping[str, object] | None = None, **options: Unpack[EnqueueKwargs]) -> WorkItem:
+        """A task by its name for enqueue_many. Raises InvalidTask or PayloadTooLarge."""
+        handler = self.handlers.get(check_task_name(task))
+        arguments = by_name(task, args)
+        if handler is None:
+            encoded, checked = encode_unchecked(task, arguments), EnqueueOptions.of(**options)
+        else:
+            encoded, checked = handler.encode_args(arguments), handler.checked_options(**options)
+        return WorkItem(self.name, checked.new_task(task, encoded), own_id=not checked.id)
+
+    def manifest(self, app: str) -> Manifest:
+        """What a worker that runs module `app` publishes when it registers.
+
+        Raises InvalidHandler when the types of a handler's parameters can't be resolved or can't be JSON.
+        """
+        return Manifest(app, {name: handler.manifest(app) for name, handler in self.handlers.items()})
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name}: {len(self.handlers)} handlers>"
+
+    def _add(self, handler: AnyHandler) -> None:
+        first = self.handlers.get(handler.name)
+        if first is not None and not _is_redefined_by_hand(first, handler):
+            raise DuplicateHandler(self.name, handler.name, first.place, handler.place)
+        self.handlers[handler.name] = handler
+
+
+def _is_redefined_by_hand(first: AnyHandler, second: AnyHandler) -> bool:
+    """In a notebook or at a prompt a cell may be run again, and the new function is meant to replace the old."""
+    if hasattr(sys.modules.get("__main__"), "__file__"):
+        return False
+    return all(h.function.__module__ == "__main__" for h in (first, second)) and (
+        first.function.__qualname__ == second.function.__qualname__
+    )

@@ -1,0 +1,38 @@
+"""The Lua scripts, one file per transition, and how they are loaded.
+
+Redis kills nobody's write on a full memory when the script says `allow-oom`; the flag needs a `#!lua` line,
+which Redis knows from 7.0 on and fakeredis does not, so the loader adds it where the server understands it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
+
+#: Scripts that may be refused when Redis is full: they bring tasks in. All others make room or keep workers alive.
+GROWING: Final = frozenset({"enqueue", "revive"})
+
+#: Run once to find out whether the server knows script flags.
+PROBE: Final = "#!lua flags=allow-oom\nreturn 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text and the SHA-1 that EVALSHA wants."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def load(name: str, flags_known: bool) -> Script:
+    """Read `<name>.lua`. Raises FileNotFoundError when there is no such transition."""
+    text = resources.files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    if flags_known:
+        flags = "" if name in GROWING else " flags=allow-oom"
+        text = f"#!lua{flags}\n{text}"
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -1,0 +1,61 @@
+-- complete: active -> completed (a batch); the status is kept for a bounded time and number
+-- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] completed (ZSET)   KEYS[4] stats (HASH)
+-- KEYS[5] config (HASH)   KEYS[6] task: (prefix of HASH)   KEYS[7] unique: (prefix of STRING)
+-- ARGV[1] worker id   ARGV[2] run time of the whole batch (ms), then 3 per task: id, token, result (JSON or '')
+-- Returns {'ok', ids that this worker no longer holds by that token...} or {'unregistered'}
+local active, workers, completed, stats, config, task, unique = unpack(KEYS)
+local me = ARGV[1]
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return {'unregistered'} end
+redis.call('LLEN', active)
+redis.call('HLEN', stats)
+local kept = redis.call('ZCARD', completed)
+local limits = redis.call('HMGET', config, 'completed_ms', 'completed_max')
+local keep = tonumber(limits[2] or '10000')
+if tonumber(limits[1] or '3600000') == 0 then keep = 0 end
+
+local done, seen, reply = {}, {}, {'ok'}
+for i = 3, #ARGV, 3 do
+  local id = ARGV[i]
+  local f = redis.call('HMGET', task .. id, 'state', 'worker', 'deliveries', 'unique')
+  if f[1] == 'active' and f[2] == me and f[3] == ARGV[i + 1] and not seen[id] then
+    local owner = f[4] and redis.call('GET', unique .. f[4])
+    done[#done + 1] = {id, ARGV[i + 2], owner == id and f[4]}
+    seen[id] = true
+  else
+    reply[#reply + 1] = id
+  end
+end
+
+local scores = {}
+for _, entry in ipairs(done) do
+  local id, result, key = entry[1], entry[2], entry[3]
+  redis.call('LREM', active, -1, id)
+  if key then redis.call('DEL', unique .. key) end
+  if keep == 0 then
+    redis.call('UNLINK', task .. id)
+  else
+    redis.call('HSET', task .. id, 'state', 'completed', 'finished_ms', now)
+    redis.call('HDEL', task .. id, 'args', 'options', 'worker', 'suspect', 'unique', 'error')
+    if result ~= '' then redis.call('HSET', task .. id, 'result', result) end
+    scores[#scores + 1] = now
+    scores[#scores + 1] = id
+  end
+end
+if #scores > 0 then redis.call('ZADD', completed, unpack(scores)) end
+-- What goes over the number goes at once, oldest first, at most as many as came in and a few of an old surplus.
+local surplus = math.min(kept + #scores / 2 - keep, #done + 50)
+if surplus > 0 then
+  local oldest = redis.call('ZPOPMIN', completed, surplus)
+  local hashes = {}
+  for i = 1, #oldest, 2 do hashes[#hashes + 1] = task .. oldest[i] end
+  if #hashes > 0 then redis.call('UNLINK', unpack(hashes)) end
+end
+if #done > 0 then
+  redis.call('HINCRBY', stats, 'completed', #done)
+  redis.call('HINCRBY', stats, 'run_ms', ARGV[2])
+end
+return reply

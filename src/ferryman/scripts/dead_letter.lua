@@ -1,0 +1,29 @@
+-- dead_letter: active -> dead; a person decides
+-- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] dead (ZSET)   KEYS[4] stats (HASH)
+-- KEYS[5] task: (prefix of HASH)        KEYS[6] unique: (prefix of STRING)
+-- ARGV[1] worker id   ARGV[2] id   ARGV[3] token   ARGV[4] error text   ARGV[5] run time (ms)
+-- Returns 'ok', 'not_held' or 'unregistered'
+local active, workers, dead, stats, task, unique = unpack(KEYS)
+local me, id, token, err, run_ms = unpack(ARGV)
+local hash = task .. id
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return 'unregistered' end
+redis.call('LLEN', active)
+redis.call('ZCARD', dead)
+redis.call('HLEN', stats)
+local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique')
+if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
+local attempt = tonumber(f[4] or '0') or 0
+local owner = f[5] and redis.call('GET', unique .. f[5])
+
+redis.call('LREM', active, -1, id)
+redis.call('ZADD', dead, now, id)
+redis.call('HSET', hash, 'state', 'dead', 'since_ms', now, 'finished_ms', now, 'attempt', attempt + 1, 'error', err)
+redis.call('HDEL', hash, 'worker', 'suspect')
+if owner == id then redis.call('DEL', unique .. f[5]) end
+redis.call('HINCRBY', stats, 'failed', 1)
+redis.call('HINCRBY', stats, 'run_ms', run_ms)
+return 'ok'

@@ -1,0 +1,93 @@
+-- discard: waiting | delayed | dead -> gone; also forgets kept statuses of completed (bounded batch)
+-- KEYS[1] waiting (LIST)   KEYS[2] priority (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] dead (ZSET)
+-- KEYS[5] completed (ZSET) KEYS[6] stats (HASH)      KEYS[7] task: (prefix of HASH)   KEYS[8] unique: (prefix of STRING)
+-- ARGV[1] state ('' = any)   ARGV[2] limit, then the ids; none = from the front of that state
+-- Returns {left in that state (0 for any), then 2 per id: id, what was found: waiting, delayed, dead, completed = gone now;
+--          'active', 'other' or 'missing' = left alone}
+-- A waiting id in the middle of the list leaves its entry behind as a ghost, which fetch drops: no search of a long list.
+local waiting, priority, delayed, dead, completed, stats, task, unique = unpack(KEYS)
+local wanted, limit = ARGV[1], tonumber(ARGV[2])
+local sets = {delayed = delayed, dead = dead, completed = completed}
+
+redis.call('HLEN', stats)
+local length = redis.call('LLEN', waiting)
+local ranked = redis.call('ZCARD', priority)
+for _, set in pairs(sets) do redis.call('ZCARD', set) end
+
+-- What is to go: {id, state, unique key it owns, parked, its entry is taken from the list's front}
+local found, reply, seen, ghosts, from_front = {}, {0}, {}, 0, 0
+local function read(id, at_front)
+  local f = redis.call('HMGET', task .. id, 'state', 'unique', 'parked')
+  local owner = f[2] and redis.call('GET', unique .. f[2])
+  return {id, f[1], owner == id and f[2], f[3], at_front}
+end
+if #ARGV > 2 then
+  for i = 3, #ARGV do
+    local entry = read(ARGV[i], false)
+    local state = entry[2] or 'missing'
+    reply[#reply + 1] = ARGV[i]
+    if seen[ARGV[i]] then
+      reply[#reply + 1] = 'missing'
+    elseif state == 'active' or state == 'missing' then
+      reply[#reply + 1] = state
+    elseif wanted ~= '' and state ~= wanted then
+      reply[#reply + 1] = 'other'
+    else
+      reply[#reply + 1] = state
+      found[#found + 1] = entry
+      seen[ARGV[i]] = true
+    end
+  end
+elseif wanted == 'waiting' then
+  local front = redis.call('LRANGE', waiting, -limit, -1)
+  local next_ranked, order = 0, redis.call('ZRANGE', priority, 0, limit - 1)
+  for i = #front, 1, -1 do
+    local id = front[i]
+    if id == '*' then
+      next_ranked = next_ranked + 1
+      id = order[next_ranked]
+    end
+    local entry = id and not seen[id] and read(id, true)
+    if entry and entry[2] == 'waiting' then
+      found[#found + 1] = entry
+      seen[id] = true
+    else
+      ghosts = ghosts + 1
+    end
+  end
+  from_front = #front
+elseif sets[wanted] then
+  for _, id in ipairs(redis.call('ZRANGE', sets[wanted], 0, limit - 1)) do
+    local entry = read(id, false)
+    entry[2] = wanted
+    found[#found + 1] = entry
+  end
+else
+  return redis.error_reply('REFUSED only waiting, delayed, dead and completed can be discarded, not ' .. wanted)
+end
+
+if from_front > 0 then redis.call('LTRIM', waiting, 0, -from_front - 1) end
+local gone, unparked = 0, 0
+for _, entry in ipairs(found) do
+  local id, state, key, parked, at_front = unpack(entry)
+  if state == 'waiting' then
+    redis.call('ZREM', priority, id)
+    if not at_front then ghosts = ghosts - 1 end
+  else
+    redis.call('ZREM', sets[state], id)
+  end
+  if key then redis.call('DEL', unique .. key) end
+  redis.call('UNLINK', task .. id)
+  if state ~= 'completed' then gone = gone + 1 end
+  if parked then unparked = unparked + 1 end
+  if #ARGV == 2 then
+    reply[#reply + 1] = id
+    reply[#reply + 1] = state
+  end
+end
+if ghosts ~= 0 then redis.call('HINCRBY', stats, 'ghosts', -ghosts) end
+if gone > 0 then redis.call('HINCRBY', stats, 'discarded', gone) end
+if unparked > 0 then redis.call('HINCRBY', stats, 'parked', -unparked) end
+if wanted == 'waiting' then reply[1] = redis.call('LLEN', waiting)
+elseif sets[wanted] then reply[1] = redis.call('ZCARD', sets[wanted]) end
+return reply

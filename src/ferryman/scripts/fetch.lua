@@ -1,0 +1,93 @@
+-- fetch: handed | waiting -> active of this worker (one named id, or up to n)
+-- KEYS[1] waiting (LIST)   KEYS[2] handed (LIST)    KEYS[3] priority (ZSET)   KEYS[4] active of the worker (LIST)
+-- KEYS[5] workers (ZSET)   KEYS[6] worker (HASH)    KEYS[7] dead (ZSET)       KEYS[8] stats (HASH)
+-- KEYS[9] config (HASH)    KEYS[10] task: (prefix of HASH)
+-- ARGV[1] worker id   ARGV[2] limit   ARGV[3] what BLMOVE handed to this worker ('' = nothing)
+-- Returns {reply, now (ms), left in waiting, one array per task:
+--          {id, name, args, options, attempts spent, token, enqueued (ms), waiting since (ms), suspect, parks, crashes}}
+-- reply: 'ok'; 'unregistered': declared dead, take nothing; 'held' | 'draining': the queue or the worker rests;
+--        'alone': a suspect is held, nothing may run beside it.
+-- A suspect comes alone in its batch; its worker starts it when all else that it holds has ended.
+-- A marker stands for the first of `priority`; one without a task behind it, and an id that is not waiting
+-- (cancelled), are ghosts: counted in stats.ghosts by who left them, dropped here.
+local waiting, handed, priority, active, workers, worker, dead, stats, config, task = unpack(KEYS)
+local me, limit, given = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local deadline = tonumber(redis.call('ZSCORE', workers, me) or '0')
+if deadline <= 0 then return {'unregistered', now, 0} end
+redis.call('ZCARD', dead)
+redis.call('HLEN', stats)
+local in_handed = given ~= '' and redis.call('LPOS', handed, given)
+local held = redis.call('LLEN', active)
+local leases = redis.call('HMGET', worker, 'drain_until_ms', 'alone')
+
+local rests = false
+if redis.call('HGET', config, 'hold') == '1' then rests = 'held'
+elseif tonumber(leases[1] or '0') > now then rests = 'draining'
+elseif leases[2] and held > 0 then rests = 'alone' end
+if rests then
+  if in_handed then
+    redis.call('LREM', handed, -1, given)
+    redis.call('RPUSH', waiting, given)
+  end
+  return {rests, now, redis.call('LLEN', waiting)}
+end
+
+-- Read: what stands at the front, and what each entry means.
+local entries = in_handed and {given} or {}
+if #entries < limit then
+  local front = redis.call('LRANGE', waiting, #entries - limit, -1)
+  for i = #front, 1, -1 do entries[#entries + 1] = front[i] end
+end
+local chosen, broken, ghosts, seen, ranked, markers, used, alone = {}, {}, 0, {}, false, 0, 0, false
+for position, entry in ipairs(entries) do
+  local id = entry
+  if entry == '*' then
+    ranked = ranked or redis.call('ZRANGE', priority, 0, limit - 1)
+    markers = markers + 1
+    id = ranked[markers]
+  end
+  local f = id and not seen[id] and redis.pcall('HMGET', task .. id, 'state', 'name', 'args', 'options', 'attempt',
+    'deliveries', 'enqueued_ms', 'since_ms', 'suspect', 'parks', 'crashes')
+  local suspect = f and not f.err and f[1] == 'waiting' and f[9]
+  if suspect and #chosen > 0 then
+    if entry == '*' then markers = markers - 1 end
+    break
+  end
+  used = position
+  if id then seen[id] = true end
+  if f and f.err then broken[#broken + 1] = id
+  elseif f and f[1] == 'waiting' then chosen[#chosen + 1] = {id, f}
+  else ghosts = ghosts + 1 end
+  if suspect then
+    alone = id
+    break
+  end
+end
+local from_waiting = in_handed and used - 1 or used
+
+-- Write.
+if in_handed then redis.call('LREM', handed, -1, given) end
+if from_waiting > 0 then redis.call('LTRIM', waiting, 0, -from_waiting - 1) end
+for i = 1, math.min(markers, ranked and #ranked or 0) do redis.call('ZREM', priority, ranked[i]) end
+if ghosts > 0 then redis.call('HINCRBY', stats, 'ghosts', -ghosts) end
+for _, id in ipairs(broken) do redis.call('ZADD', dead, now, id) end
+local reply = {'ok', now, 0}
+for i, pair in ipairs(chosen) do
+  local id, f = pair[1], pair[2]
+  local token = (tonumber(f[6] or '0') or 0) + 1
+  redis.call('LPUSH', active, id)
+  redis.call('HSET', task .. id, 'state', 'active', 'worker', me, 'deliveries', token, 'since_ms', now)
+  reply[i + 3] = {id, f[2] or '', f[3] or '', f[4] or '', f[5] or '0', token, f[7] or '0', f[8] or '0',
+    f[9] and 1 or 0, f[10] or '0', f[11] or '0'}
+end
+if alone then
+  redis.call('HSET', worker, 'alone', alone)
+elseif leases[2] then
+  redis.call('HDEL', worker, 'alone')
+end
+reply[3] = redis.call('LLEN', waiting)
+return reply

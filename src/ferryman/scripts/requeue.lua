@@ -1,0 +1,40 @@
+-- requeue: active -> front of waiting, nothing spent (a batch): SIGTERM, look-ahead that will not be started
+-- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] waiting (LIST)   KEYS[4] priority (ZSET)
+-- KEYS[5] task: (prefix of HASH)
+-- ARGV[1] worker id, then 2 per task, the oldest last so that it stands first again: id, token
+-- Returns {'ok', ids that this worker no longer holds by that token...} or {'unregistered'}
+local active, workers, waiting, priority, task = unpack(KEYS)
+local me = ARGV[1]
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return {'unregistered'} end
+redis.call('LLEN', active)
+redis.call('LLEN', waiting)
+redis.call('ZCARD', priority)
+local moved, seen, reply = {}, {}, {'ok'}
+for i = 2, #ARGV, 2 do
+  local id = ARGV[i]
+  local f = redis.call('HMGET', task .. id, 'state', 'worker', 'deliveries', 'score')
+  if f[1] == 'active' and f[2] == me and f[3] == ARGV[i + 1] and not seen[id] then
+    moved[#moved + 1] = {id, f[4]}
+    seen[id] = true
+  else
+    reply[#reply + 1] = id
+  end
+end
+
+for _, entry in ipairs(moved) do
+  local id, score = entry[1], entry[2]
+  redis.call('LREM', active, -1, id)
+  redis.call('HSET', task .. id, 'state', 'waiting', 'since_ms', now)
+  redis.call('HDEL', task .. id, 'worker')
+  if score then
+    redis.call('ZADD', priority, score, id)
+    redis.call('RPUSH', waiting, '*')
+  else
+    redis.call('RPUSH', waiting, id)
+  end
+end
+return reply

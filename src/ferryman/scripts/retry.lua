@@ -1,0 +1,39 @@
+-- retry: active -> delayed; an attempt is spent unless told otherwise
+-- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] stats (HASH)
+-- KEYS[5] task: (prefix of HASH)
+-- ARGV[1] worker id  ARGV[2] id  ARGV[3] token  ARGV[4] delay (ms)  ARGV[5] 1 = spend an attempt
+-- ARGV[6] error text ('' = none)  ARGV[7] run time (ms)  ARGV[8] 1 = parked: no handler here knows its name
+-- Returns 'ok', 'not_held' or 'unregistered'
+local active, workers, delayed, stats, task = unpack(KEYS)
+local me, id, token, delay_ms, spend, err, run_ms, park = unpack(ARGV)
+local hash = task .. id
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return 'unregistered' end
+redis.call('LLEN', active)
+redis.call('ZCARD', delayed)
+redis.call('HLEN', stats)
+local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
+if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
+local attempt, parks = tonumber(f[4] or '0'), tonumber(f[5] or '0')
+if not attempt or not parks then return redis.error_reply('REFUSED task ' .. id .. ' has an attempt or parks that is no number') end
+
+redis.call('LREM', active, -1, id)
+redis.call('ZADD', delayed, now + tonumber(delay_ms), id)
+redis.call('HSET', hash, 'state', 'delayed', 'since_ms', now)
+redis.call('HDEL', hash, 'worker', 'suspect')
+if err ~= '' then redis.call('HSET', hash, 'error', err) end
+if park == '1' then
+  redis.call('HSET', hash, 'parked', 1, 'parks', parks + 1)
+  redis.call('HINCRBY', stats, 'parked', 1)
+else
+  if spend == '1' then
+    redis.call('HSET', hash, 'attempt', attempt + 1)
+    redis.call('HINCRBY', stats, 'failed', 1)
+  end
+  redis.call('HINCRBY', stats, 'retried', 1)
+  redis.call('HINCRBY', stats, 'run_ms', run_ms)
+end
+return 'ok'

@@ -1,0 +1,49 @@
+-- stats: read-only; all figures of the queue at one instant, so that the accounting is exact
+-- KEYS[1] waiting (LIST)  KEYS[2] handed (LIST)  KEYS[3] priority (ZSET)  KEYS[4] delayed (ZSET)  KEYS[5] dead (ZSET)
+-- KEYS[6] workers (ZSET)  KEYS[7] stats (HASH)   KEYS[8] config (HASH)    KEYS[9] task: (prefix of HASH)
+-- KEYS[10] active: (prefix of LIST)
+-- ARGV[1] how far ahead "due soon" looks (ms)
+-- Returns {now, waiting (with handed), delayed, active, dead, workers alive, orphaned (held by the silent),
+--          due soon, next due (-1 = none), oldest waiting since (-1 = none), hold, has a policy, then counters as field, value}
+-- The loop is over registered workers, two reads each; everything else is O(log n) or less.
+local waiting, handed, priority, delayed, dead, workers, stats, config, task, active = unpack(KEYS)
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local counters = redis.call('HGETALL', stats)
+local ghosts = tonumber(redis.call('HGET', stats, 'ghosts') or '0')
+local depth = redis.call('LLEN', waiting) + redis.call('LLEN', handed) - ghosts
+
+local held, orphaned, alive = 0, 0, 0
+local registered = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
+for i = 1, #registered, 2 do
+  local n = redis.call('LLEN', active .. registered[i])
+  held = held + n
+  if tonumber(registered[i + 1]) > now then alive = alive + 1 else orphaned = orphaned + n end
+end
+
+-- The oldest stands at the front of the list, first in its priority, or in handed; ghosts in between are passed over.
+local oldest = -1
+local function consider(id)
+  local f = redis.call('HMGET', task .. id, 'state', 'since_ms')
+  local since = f[1] == 'waiting' and tonumber(f[2] or '')
+  if since and (oldest < 0 or since < oldest) then oldest = since end
+  return since
+end
+for _, list in ipairs({handed, waiting}) do
+  local front = redis.call('LRANGE', list, -20, -1)
+  for i = #front, 1, -1 do
+    if front[i] ~= '*' and consider(front[i]) then break end
+  end
+end
+local first = redis.call('ZRANGE', priority, 0, 0)
+if first[1] then consider(first[1]) end
+
+local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+local settings = redis.call('HMGET', config, 'hold', 'generation')
+local reply = {now, depth, redis.call('ZCARD', delayed), held, redis.call('ZCARD', dead), alive, orphaned,
+  redis.call('ZCOUNT', delayed, '-inf', now + tonumber(ARGV[1])), due[2] and tonumber(due[2]) or -1, oldest,
+  settings[1] == '1' and 1 or 0, settings[2] and 1 or 0}
+for _, word in ipairs(counters) do reply[#reply + 1] = word end
+return reply

@@ -1,0 +1,29 @@
+-- trim: completed and dead past their retention -> gone (bounded batch); a dead one counts as discarded
+-- KEYS[1] completed (ZSET)   KEYS[2] dead (ZSET)   KEYS[3] stats (HASH)   KEYS[4] config (HASH)   KEYS[5] task: (prefix of HASH)
+-- ARGV[1] limit
+-- Returns {completed forgotten, dead discarded}; call again while either equals the limit
+local completed, dead, stats, config, task = unpack(KEYS)
+local limit = tonumber(ARGV[1])
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+redis.call('HLEN', stats)
+local keep = redis.call('HMGET', config, 'completed_ms', 'completed_max', 'dead_ms')
+local completed_ms, completed_max = tonumber(keep[1] or '3600000'), tonumber(keep[2] or '10000')
+local dead_ms = tonumber(keep[3] or '2592000000')
+local old = redis.call('ZRANGEBYSCORE', completed, '-inf', now - completed_ms, 'LIMIT', 0, limit)
+local surplus = math.min(redis.call('ZCARD', completed) - completed_max, limit)
+if surplus > #old then old = redis.call('ZRANGE', completed, 0, surplus - 1) end
+local expired = redis.call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', 0, limit)
+
+for _, id in ipairs(old) do
+  redis.call('ZREM', completed, id)
+  redis.call('UNLINK', task .. id)
+end
+for _, id in ipairs(expired) do
+  redis.call('ZREM', dead, id)
+  redis.call('UNLINK', task .. id)
+end
+if #expired > 0 then redis.call('HINCRBY', stats, 'discarded', #expired) end
+return {#old, #expired}

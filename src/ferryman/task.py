@@ -1,0 +1,113 @@
+"""What a task is: its states, what goes in at enqueue, and the record that Redis keeps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ferryman.errors import InvalidTask
+
+#: The largest and smallest priority; a score of priority * 2^32 + sequence stays exact in a double.
+MAX_PRIORITY: Final = 1 << 20
+
+#: Encoded arguments of one task, in bytes.
+MAX_ARGS_BYTES: Final = 1 << 20
+
+_QUEUE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_UNIQUE = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class TaskState(StrEnum):
+    """Where a task is; each member says who moves it on."""
+
+    WAITING = "waiting"  # a worker fetches it
+    DELAYED = "delayed"  # the scheduler promotes it when it is due
+    ACTIVE = "active"  # its worker completes, retries or dead-letters it; if that one dies, it is recovered
+    DEAD = "dead"  # a person revives or discards it; the scheduler trims it after the retention
+    COMPLETED = "completed"  # the scheduler forgets its status after the retention
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task on its way in. `args` is a JSON object; `options` is JSON too, or empty."""
+
+    id: str
+    name: str
+    args: bytes
+    options: bytes = b""
+    delay_ms: int = 0
+    run_at_ms: int = 0  # epoch; 0 = as soon as `delay_ms` has passed
+    priority: int = 0  # higher runs earlier
+    unique: str = ""  # no second task with this key until this one has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The answer to an enqueue. `created` is False when a task with this id or unique key already existed."""
+
+    id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as Redis keeps it. Times are epoch milliseconds of Redis' clock; 0 = does not apply."""
+
+    id: str
+    queue: str
+    name: str
+    state: TaskState
+    args: bytes
+    options: bytes
+    attempt: int  # attempts spent
+    deliveries: int  # times fetched; the fencing token of the present delivery
+    crashes: int  # times a worker died while it held this task alone
+    priority: int
+    unique: str
+    worker: str  # the holder, while active
+    error: str
+    result: bytes
+    enqueued_ms: int
+    since_ms: int  # in this state since
+    run_at_ms: int
+    finished_ms: int
+    evidence: tuple[str, ...]  # one JSON object per crash: worker, pod, reason, at_ms, held
+
+
+def check_queue_name(name: str) -> str:
+    """Return `name`, or raise InvalidTask: a queue's name is also a Kubernetes name and a Redis hash tag."""
+    if not _QUEUE.fullmatch(name):
+        raise InvalidTask("queue", f"{name!r} is not 1 to 63 of a-z, 0-9, '-' and '.', starting and ending with a-z0-9")
+    return name
+
+
+def check_task_id(task_id: str) -> str:
+    """Return `task_id`, or raise InvalidTask."""
+    if not _ID.fullmatch(task_id):
+        raise InvalidTask("id", f"{task_id[:140]!r} is not 1 to 128 of A-Z, a-z, 0-9 and '_.:-'")
+    return task_id
+
+
+def check_task_name(name: str) -> str:
+    """Return `name`, or raise InvalidTask."""
+    if not _NAME.fullmatch(name):
+        raise InvalidTask("task", f"{name[:140]!r} is not a letter or '_', then up to 127 of A-Z, a-z, 0-9 and '_.-'")
+    return name
+
+
+def check_new_task(task: NewTask) -> None:
+    """Raise InvalidTask when Redis must not see this task."""
+    check_task_id(task.id)
+    check_task_name(task.name)
+    if not -MAX_PRIORITY <= task.priority <= MAX_PRIORITY:
+        raise InvalidTask("priority", f"{task.priority} is not within ±{MAX_PRIORITY}")
+    if task.delay_ms < 0:
+        raise InvalidTask("delay", f"{task.delay_ms} ms is negative")
+    if task.run_at_ms < 0:
+        raise InvalidTask("at", "lies before 1970")
+    if task.unique and not _UNIQUE.fullmatch(task.unique):
+        raise InvalidTask("unique", f"{task.unique[:40]!r} is not 1 to 200 printable ASCII characters without spaces")

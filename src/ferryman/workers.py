@@ -1,0 +1,169 @@
+"""WorkerRegistry: who lives, by a deadline that each worker promised itself; and what the operator tells about pods.
+
+Every method builds a call. Nobody is declared dead here but a slot's predecessor, whose end the slot's lock proves;
+for all others see `Broker.recover`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ferryman.call import Call
+from ferryman.errors import ProtocolMismatch
+from ferryman.keys import Keys
+from ferryman.manifest import Manifest
+from ferryman.protocol import PROTOCOL
+from ferryman.task import check_queue_name
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a worker says of itself. `slot` is "<pod uid>.<container>" while its lock is held, else empty."""
+
+    id: str
+    slot: str
+    pod: str
+    timeout_ms: int
+    beat_ms: int
+    concurrency: int
+    app: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`predecessor` is the dead worker of the same container, to be recovered before the first fetch."""
+
+    predecessor: str | None
+    config: dict[str, str]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a beat; `active` is the length of the worker's list as Redis sees it."""
+
+    registered: bool
+    active: int
+    hold: bool
+    draining: bool
+    config_generation: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A registered worker as others see it; `deadline_ms` 0 = declared dead, its tasks on their way back."""
+
+    id: str
+    deadline_ms: int
+    active: int
+    pod: str
+    concurrency: int
+    draining: bool
+    started_ms: int
+    app: str
+    version: str
+    timeout_ms: int
+
+
+class WorkerRegistry:
+    """The workers of one queue. Raises InvalidTask when `queue` is no queue name."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = check_queue_name(queue)
+        self.keys = Keys(queue)
+
+    def register(self, worker: WorkerInfo, manifest: Manifest) -> Call[Registered]:
+        """Join, and publish the manifest. Raises ProtocolMismatch."""
+        k = self.keys
+        args = (
+            *(PROTOCOL, worker.id, worker.slot, worker.timeout_ms, worker.beat_ms),
+            *(worker.pod, worker.concurrency, worker.app, worker.version),
+            *(word for name, entry in manifest.encoded() for word in (name, entry)),
+        )
+        return Call("register", (k.workers, k.worker(worker.id), k.slots, k.manifest, k.config), args, _registered)
+
+    def beat(self, worker: str, timeout_ms: int) -> Call[Beat]:
+        """Move the deadline to `timeout_ms` from now; does nothing for a worker that was declared dead."""
+        k = self.keys
+        return Call("beat", (k.workers, k.worker(worker), k.active(worker), k.config), (worker, timeout_ms), _beat)
+
+    def unregister(self, worker: str) -> Call[bool]:
+        """Leave; False while tasks are still held."""
+        k = self.keys
+        keys = (k.workers, k.worker(worker), k.active(worker), k.slots, k.suspected)
+        return Call("unregister", keys, (worker,), bool)
+
+    def holding(self, worker: str, limit: int = 1000) -> Call[list[tuple[str, int]]]:
+        """(id, token) of what its active list holds, the oldest first."""
+        k = self.keys
+        return Call("holding", (k.active(worker), k.task), (limit,), _holding)
+
+    def look(self, limit: int = 500) -> Call[list[str]]:
+        """Ids of workers whose deadline has passed: `Broker.recover` looks at each."""
+        return Call("look", (self.keys.workers,), (limit,), _ids)
+
+    def hint_gone(self, worker: str, reason: str, exempt: bool = False) -> Call[bool]:
+        """Its container was seen to end: shorten the deadline to two silent beats. `exempt` charges no crash."""
+        k = self.keys
+        return Call("hint_gone", (k.workers, k.worker(worker)), (worker, reason[:500], int(exempt)), bool)
+
+    def vouch(self, workers: Sequence[str], lease_ms: int) -> Call[int]:
+        """Their pods are seen running: recovery waits, up to a hard limit. Returns how many are registered."""
+        return self._lease("vouched_until_ms", workers, lease_ms)
+
+    def drain(self, workers: Sequence[str], lease_ms: int) -> Call[int]:
+        """Fetch no more until the lease ends; 0 ends it now. Returns how many are registered."""
+        return self._lease("drain_until_ms", workers, lease_ms)
+
+    def list(self, limit: int = 1000) -> Call[list[WorkerRow]]:
+        """Who is registered, the longest silent first."""
+        k = self.keys
+        return Call("list_workers", (k.workers, k.worker_prefix, k.active_prefix), (limit,), _rows)
+
+    def _lease(self, field: str, workers: Sequence[str], lease_ms: int) -> Call[int]:
+        keys = (self.keys.workers, *map(self.keys.worker, workers))
+        return Call("lease", keys, (field, lease_ms, *workers), int)
+
+
+def _registered(reply: Any) -> Registered:
+    if reply[0] == b"protocol":
+        raise ProtocolMismatch(PROTOCOL, int(reply[1]))
+    words = [word.decode() for word in reply[3:]]
+    config = dict(zip(words[::2], words[1::2], strict=True))
+    return Registered(reply[2].decode() or None, config, int(reply[1]))
+
+
+def _beat(reply: Any) -> Beat:
+    registered, active, hold, draining, generation, now = map(int, reply)
+    return Beat(bool(registered), active, bool(hold), bool(draining), generation, now)
+
+
+def _holding(reply: Any) -> list[tuple[str, int]]:
+    return [(reply[i].decode(), int(reply[i + 1])) for i in range(0, len(reply), 2)]
+
+
+def _ids(reply: Any) -> list[str]:
+    return [worker.decode() for worker in reply]
+
+
+def _rows(reply: Any) -> list[WorkerRow]:
+    now = int(reply[0])
+    return [
+        WorkerRow(
+            id=row[0].decode(),
+            deadline_ms=int(float(row[1])),
+            active=int(row[2]),
+            pod=row[3].decode(),
+            concurrency=int(row[4] or 0),
+            draining=int(float(row[5] or 0)) > now,
+            started_ms=int(float(row[6] or 0)),
+            app=row[7].decode(),
+            version=row[8].decode(),
+            timeout_ms=int(float(row[9] or 0)),
+        )
+        for row in reply[1:]
+    ]

@@ -1,0 +1,1 @@
+"""See worker/pyproject.toml."""

@@ -1,0 +1,73 @@
+"""Counters: what the worker counts while it works, as plain numbers.
+
+The hot path adds to integers and does nothing else; `metrics` turns them into Prometheus' form at a scrape.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+#: Upper bounds in seconds: from a no-op to a task of ten minutes.
+SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+#: Upper bounds in tasks.
+BATCH: Final = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0)
+
+
+class Histogram:
+    """Counts per bucket (the last one is what lies above all bounds) and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Adds one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class TaskCounters:
+    """What became of the tasks of one name."""
+
+    __slots__ = ("completed", "dead", "parked", "requeued", "retried", "run_seconds")
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.retried = 0
+        self.dead = 0
+        self.requeued = 0
+        self.parked = 0
+        self.run_seconds = Histogram(SECONDS)
+
+
+@dataclass
+class Counters:
+    """Everything one worker process counts."""
+
+    queue: str
+    tasks: dict[str, TaskCounters] = field(default_factory=dict)
+    wait_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    fetch_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
+    flush_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
+    stale_outcomes: int = 0
+    broker_errors: int = 0
+
+    def of(self, task: str) -> TaskCounters:
+        """The counters of one task name. Names that no handler knows share one, or a producer's typing errors
+        would fill Prometheus."""
+        counters = self.tasks.get(task)
+        return counters if counters is not None else self.tasks[UNKNOWN]
+
+    def know(self, *names: str) -> None:
+        """Starts counters for the names that have handlers, and for those that have none."""
+        for name in (*names, UNKNOWN):
+            self.tasks.setdefault(name, TaskCounters())
+
+
+#: The label of tasks whose name no handler knows.
+UNKNOWN: Final = "(unknown)"

@@ -1,0 +1,47 @@
+"""Lookahead: how many tasks to hold beyond the free slots, learned from how long tasks take.
+
+The measure is the time until the next task can start: a task that never waits keeps the whole loop to itself,
+so it costs its run time; one that waits shares the loop with the other slots. No-op tasks are fetched by the
+hundred, one-second tasks not at all beyond the free slots.
+"""
+
+from __future__ import annotations
+
+#: Work for this long is kept at hand: a few round trips to Redis.
+HORIZON_S = 0.005
+#: Never more than this beyond the free slots.
+MOST_AHEAD = 200
+#: Tasks that were fetched ahead and have not started after this long go back.
+GIVE_BACK_S = 0.2
+
+_WEIGHT = 0.05
+
+
+class Lookahead:
+    """An exponentially weighted mean of the time between starts, per process."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        #: Seconds. Starts high: nothing is hoarded before anything was measured.
+        self._between_starts_s = 1.0
+        self._measured = False
+
+    def ran(self, run_s: float, waited: bool) -> None:
+        """A task ended after `run_s`; `waited` says whether it ever gave the loop to others."""
+        cost_s = run_s / self._slots if waited else run_s
+        if not self._measured:
+            self._between_starts_s, self._measured = cost_s, True
+            return
+        self._between_starts_s += (cost_s - self._between_starts_s) * _WEIGHT
+
+    def gave_back(self) -> None:
+        """Tasks did not start in time, so those that run take longer than was measured."""
+        self._between_starts_s = max(self._between_starts_s, GIVE_BACK_S)
+
+    def target(self) -> int:
+        """How many tasks to hold beyond the free slots."""
+        if not self._measured:
+            return 0
+        if self._between_starts_s * MOST_AHEAD <= HORIZON_S:
+            return MOST_AHEAD
+        return int(HORIZON_S / self._between_starts_s)

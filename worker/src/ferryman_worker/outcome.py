@@ -1,0 +1,128 @@
+"""Outcome: what becomes of a task after its run. Pure.
+
+A failure is described first (by whoever saw the exception: the worker, or a child process that can only send
+words), then decided on: active -> delayed while attempts are left, active -> dead after that. What the handler
+itself asks for (`Retry`, `dead_letter_on`) goes before the count.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ferryman.errors import FerrymanError
+from ferryman.options import RunSettings
+from ferryman.backoff import retry_delay_ms
+from ferryman.retry import Retry
+
+#: A name that no handler knows is put aside this often, then it is dead: about half an hour, a rolling deploy.
+PARKS_MAX: Final = 12
+_PARK_FIRST_MS: Final = 5_000
+_PARK_LONGEST_MS: Final = 300_000
+_TRACEBACK_CHARS: Final = 3_000
+
+
+class TimedOut(FerrymanError):
+    """A run took longer than its timeout and was stopped."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"ran longer than its timeout of {timeout_s:g} s")
+        self.timeout_s = timeout_s
+
+
+class ChildDied(FerrymanError):
+    """The child process that ran a task ended before the task did. Only that task failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed run in words. `text` is kept with the task: what happened, then where."""
+
+    summary: str
+    text: str
+    final: bool = False  # no attempt can help
+    asked: bool = False  # the handler raised Retry: a wish, not an error
+    delay_s: float | None = None  # the wish's delay; None = the task's backoff
+    spend: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Active -> delayed."""
+
+    delay_ms: int
+    spend: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Active -> dead."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Active -> delayed, nothing spent: a newer worker may know the name."""
+
+    delay_ms: int
+    error: str
+
+
+Verdict = RetryLater | DeadLetter | Park
+
+
+def describe(error: BaseException, dead_letter_on: tuple[type[BaseException], ...] = ()) -> Failure:
+    """What the handler's exception says, with the handler's own frames."""
+    if isinstance(error, Retry):
+        return Failure(str(error), str(error), asked=True, delay_s=error.delay_s, spend=error.spend)
+    name = type(error).__qualname__
+    said = _said(error)
+    summary = f"{name}: {said}" if said else name
+    return Failure(summary, f"{summary}\n{_where(error)}".rstrip(), final=isinstance(error, dead_letter_on))
+
+
+def malformed(problem: str) -> Failure:
+    """What was enqueued can't be read; running it again can't help."""
+    return Failure(problem, problem, final=True)
+
+
+def decide(failure: Failure, attempt: int, settings: RunSettings, draw: Callable[[], float] | None = None) -> Verdict:
+    """What becomes of a task whose run number `attempt` failed."""
+    if failure.final:
+        return DeadLetter(failure.text)
+    if failure.spend and attempt >= settings.max_attempts:
+        return DeadLetter(f"{failure.text}\n(attempt {attempt} of {settings.max_attempts}: the last)")
+    if failure.delay_s is not None:
+        delay_ms = round(failure.delay_s * 1_000)
+    elif draw is None:
+        delay_ms = retry_delay_ms(settings.backoff, attempt)
+    else:
+        delay_ms = retry_delay_ms(settings.backoff, attempt, draw)
+    return RetryLater(delay_ms, failure.spend, failure.text)
+
+
+def unknown_name(name: str, queue: str, parks: int) -> Verdict:
+    """What becomes of a task whose name no handler here knows, put aside `parks` times before."""
+    error = f"no handler named {name!r} in queue {queue!r}"
+    if parks >= PARKS_MAX:
+        return DeadLetter(f"{error}, and none came in {parks} tries")
+    return Park(min(_PARK_FIRST_MS << parks, _PARK_LONGEST_MS), error)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001  (an exception's __str__ is user code too)
+        return f"(its message failed: {type(broken).__name__})"
+
+
+def _where(error: BaseException) -> str:
+    """The traceback from the handler's first frame on, its end when it is long."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, frame in enumerate(frames) if "ferryman_worker" not in frame.filename), len(frames))
+    text = "".join(traceback.format_list(frames[first:]))
+    return text if len(text) <= _TRACEBACK_CHARS else "...\n" + text[-_TRACEBACK_CHARS:]

@@ -1,0 +1,70 @@
+"""Repertoire: what this worker can run, with every setting resolved as far as it can be before a task comes.
+
+Precedence: enqueue option > decorator > the queue's policy > FERRYMAN_TASK_TIMEOUT > built-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ferryman.backoff import Backoff
+from ferryman.handler import Handler
+from ferryman.options import RunSettings, TaskOptions, resolve
+from ferryman.policy import Policy
+from ferryman_worker.counters import Counters, TaskCounters
+
+AnyHandler = Handler[..., object]
+
+
+@dataclass(slots=True)
+class Part:
+    """One handler, ready to be called."""
+
+    handler: AnyHandler
+    counters: TaskCounters
+    #: For tasks without options of their own; follows the policy.
+    settings: RunSettings
+
+
+class Repertoire:
+    """The handlers of one queue by task name."""
+
+    def __init__(
+        self, handlers: Mapping[str, AnyHandler], counters: Counters, policy: Policy, task_timeout_ms: int | None
+    ) -> None:
+        counters.know(*handlers)
+        self._environment = TaskOptions(timeout_s=None if task_timeout_ms is None else task_timeout_ms / 1_000)
+        self.parts: dict[str, Part] = {}
+        self.policy = policy
+        for name, handler in handlers.items():
+            self.parts[name] = Part(handler, counters.of(name), resolve(*self._layers(handler)))
+
+    def follow(self, policy: Policy) -> None:
+        """The policy has changed: runs that start from now on go by the new one."""
+        self.policy = policy
+        for part in self.parts.values():
+            part.settings = resolve(*self._layers(part.handler))
+
+    def settings(self, part: Part, options: bytes) -> RunSettings:
+        """How one task runs. Raises InvalidTask when its options can't be read."""
+        if not options:
+            return part.settings
+        return resolve(TaskOptions.decode(options), *self._layers(part.handler))
+
+    def _layers(self, handler: AnyHandler) -> tuple[TaskOptions, ...]:
+        decorator = TaskOptions(handler.max_attempts, handler.timeout_s, handler.backoff)
+        return decorator, _options_of(self.policy), self._environment
+
+
+def _options_of(policy: Policy) -> TaskOptions:
+    return TaskOptions(
+        max_attempts=policy.max_attempts,
+        timeout_s=policy.task_timeout_ms / 1_000 if policy.task_timeout_ms else None,
+        backoff=Backoff(
+            initial_s=policy.backoff_initial_ms / 1_000,
+            factor=policy.backoff_factor,
+            max_s=policy.backoff_max_ms / 1_000,
+            jitter=policy.backoff_jitter,
+        ),
+    )
