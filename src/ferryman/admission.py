@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from ferryman.errors import InvalidTask, PayloadTooLarge, UnknownTask
 from ferryman.ids import new_task_id
-from ferryman.inspector import TaskManifest
 from ferryman.json_schema import first_violation
+from ferryman.manifest import TaskManifest, nearest
 from ferryman.options import EnqueueOptions
 from ferryman.task import MAX_ARGS_BYTES, NewTask, check_new_task
 
@@ -34,8 +33,7 @@ class Admission:
             return
         known = self.manifest.get(task)
         if known is None:
-            nearest = get_close_matches(task, self.manifest, n=1, cutoff=0.4)
-            raise UnknownTask(self.queue, task, nearest[0] if nearest else None)
+            raise UnknownTask(self.queue, task, nearest(task, self.manifest))
         if violation := first_violation(known.schema, args):
             raise InvalidTask(violation.where or "args", violation.message)
 

@@ -162,21 +162,21 @@ def _refuse_unsupported(task: str, parameter: str, kind: Any) -> None:
 # Types that msgspec does not know but that know JSON themselves, by pydantic's method names.
 
 
-def _encode_foreign(value: object) -> object:
+def _encode_foreign(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise TypeError(f"a value of type {type(value).__qualname__} has no form in JSON")
 
 
-def _decode_foreign(kind: type, value: object) -> object:
+def _decode_foreign(kind: Any, value: object) -> Any:
     if hasattr(kind, "model_validate"):
         return kind.model_validate(value)
     raise TypeError(f"{kind!r} can't be decoded from JSON")
 
 
-def _foreign_schema(kind: type) -> dict[str, Any]:
+def _foreign_schema(kind: Any) -> dict[str, Any]:
     if not hasattr(kind, "model_json_schema"):
-        raise TypeError(f"type {kind.__qualname__!r} has no form in JSON")
+        raise TypeError(f"type {getattr(kind, '__qualname__', kind)!r} has no form in JSON")
     schema = cast("dict[str, Any]", kind.model_json_schema())
     # Its references are relative to its own root, and lead nowhere inside ours.
     return {"title": kind.__name__, "type": "object"} if "$defs" in schema else schema

@@ -4,7 +4,7 @@ query asks for metrics and labels that Ferryman exports."""
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import promql_parser
 import pytest
 import yaml
 from ferryman_dashboards import build_all, list_queries, render
-
-Board = dict[str, Any]
+from ferryman_dashboards.linter import RULES, Board, nodes, selectors
 
 CHART = Path(__file__).parents[2] / "charts" / "ferryman"
 COMMITTED = CHART / "dashboards"
@@ -56,150 +55,8 @@ LABEL_VALUES = {
     "state": {"waiting", "delayed", "active", "dead", "parked"},
     "event": {"enqueued", "completed", "failed", "retried", "recovered", "discarded"},
 }
-UNITS = {"short", "none", "s", "ops", "reqps", "percentunit", "bytes"}  # those of Grafana's that we use
 
 
-def panels(board: Board) -> list[Any]:
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
-
-
-def targets(board: Board) -> Iterator[tuple[Any, Any]]:
-    return ((panel, target) for panel in panels(board) for target in panel["targets"])
-
-
-def parse(expr: str) -> promql_parser.Expr:
-    return promql_parser.parse(re.sub(r"\$(\w+)", lambda found: VALUES[found[1]], expr))
-
-
-def nodes(expr: str) -> list[tuple[promql_parser.Expr, list[promql_parser.Expr]]]:
-    """Every node of an expression with its ancestors, the nearest last."""
-    found: list[tuple[promql_parser.Expr, list[promql_parser.Expr]]] = []
-    path: list[promql_parser.Expr] = []
-
-    def enter(node: promql_parser.Expr) -> None:
-        found.append((node, list(path)))
-        path.append(node)
-
-    def leave(_: promql_parser.Expr) -> None:
-        path.pop()
-
-    promql_parser.walk(parse(expr), enter, leave)
-    return found
-
-
-def selectors(expr: str) -> list[promql_parser.VectorSelector]:
-    plain = [node for node, _ in nodes(expr) if isinstance(node, promql_parser.VectorSelector)]
-    ranged = [node.vector_selector for node, _ in nodes(expr) if isinstance(node, promql_parser.MatrixSelector)]
-    return plain + ranged
-
-
-# The linter's rules: each yields one sentence per violation.
-
-
-def template_datasource_rule(board: Board) -> Iterator[str]:
-    found = [v for v in board["templating"]["list"] if v["type"] == "datasource"]
-    if [(v["name"], v.get("label"), v["query"]) for v in found] != [("datasource", "Data source", "prometheus")]:
-        yield "wants one variable `datasource`, labelled `Data source`, for Prometheus"
-
-
-def template_label_promql_rule(board: Board) -> Iterator[str]:
-    for variable in board["templating"]["list"]:
-        if variable["type"] == "query":
-            found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
-            if found is None or not selectors(found[1]):
-                yield f"variable {variable['name']} is no label_values(selector, label)"
-
-
-def template_on_time_change_reload_rule(board: Board) -> Iterator[str]:
-    for variable in board["templating"]["list"]:
-        if variable["type"] == "query" and variable.get("refresh") != 2:
-            yield f"variable {variable['name']} does not reload when the time range changes"
-
-
-def template_job_rule(board: Board) -> Iterator[str]:
-    if "job" not in {v["name"] for v in board["templating"]["list"]}:
-        yield "has no variable job"
-
-
-def template_instance_rule(board: Board) -> Iterator[str]:
-    if "instance" not in {v["name"] for v in board["templating"]["list"]}:
-        yield "has no variable instance"
-
-
-def panel_datasource_rule(board: Board) -> Iterator[str]:
-    for panel in panels(board):
-        asked = [panel["datasource"], *(t["datasource"] for t in panel["targets"])]
-        if any(source != {"type": "prometheus", "uid": "$datasource"} for source in asked):
-            yield f"{panel['title']}: does not use $datasource"
-
-
-def panel_title_description_rule(board: Board) -> Iterator[str]:
-    for panel in panels(board):
-        if not panel.get("title") or not panel.get("description"):
-            yield f"panel {panel['id']}: has no title or no description"
-
-
-def panel_units_rule(board: Board) -> Iterator[str]:
-    for panel in panels(board):
-        if panel["fieldConfig"]["defaults"].get("unit") not in UNITS:
-            yield f"{panel['title']}: has no unit that Grafana knows"
-
-
-def panel_no_targets_rule(board: Board) -> Iterator[str]:
-    for panel in board["panels"]:
-        if panel["type"] != "row" and not panel.get("targets"):
-            yield f"{panel['title']}: asks nothing"
-
-
-def target_promql_rule(board: Board) -> Iterator[str]:
-    for panel, target in targets(board):
-        try:
-            parse(target["expr"])
-        except ValueError as error:
-            yield f"{panel['title']}: {error}"
-
-
-def target_rate_interval_rule(board: Board) -> Iterator[str]:
-    for panel, target in targets(board):
-        if any(length != "$__rate_interval" for length in re.findall(r"\[(.+?)]", target["expr"])):
-            yield f"{panel['title']}: a range other than $__rate_interval"
-
-
-def target_counter_agg_rule(board: Board) -> Iterator[str]:
-    for panel, target in targets(board):
-        for node, above in nodes(target["expr"]):
-            counter = isinstance(node, promql_parser.VectorSelector) and str(node.name).endswith("_total")
-            if isinstance(node, promql_parser.MatrixSelector):
-                call = above[-1] if above else None
-                counter = not (isinstance(call, promql_parser.Call) and call.func.name in {"rate", "increase"})
-            if counter:
-                yield f"{panel['title']}: a counter outside of rate() and increase()"
-
-
-def _unmatched(board: Board, label: str) -> Iterator[str]:
-    for panel, target in targets(board):
-        for selector in selectors(target["expr"]):
-            if label not in {matcher.name for matcher in selector.matchers.matchers}:
-                yield f"{panel['title']}: {selector.name} without a matcher for {label}"
-
-
-def target_job_rule(board: Board) -> Iterator[str]:
-    return _unmatched(board, "job")
-
-
-def target_instance_rule(board: Board) -> Iterator[str]:
-    return _unmatched(board, "instance")
-
-
-def uneditable_dashboard_rule(board: Board) -> Iterator[str]:
-    if board.get("editable", True):
-        yield "can be edited by hand"
-
-
-Rule = Callable[[Board], Iterator[str]]
-RULES: dict[str, Rule] = {
-    name.replace("_", "-"): rule for name, rule in dict(globals()).items() if name.endswith("_rule")
-}
 EXCLUDED: dict[str, Any] = yaml.safe_load((COMMITTED / ".lint").read_text())["exclusions"]
 
 

@@ -23,11 +23,10 @@ from ferryman.task import Enqueued, NewTask
 
 T = TypeVar("T")
 
-_BATCH = 500  # tasks per script call
-_CALLS = 10  # script calls per pipelined round trip
+_CALLS = 8  # script calls per pipelined round trip
 
 
-class JsonObject(click.ParamType):
+class JsonObject(click.ParamType[dict[str, Any]]):
     """A JSON object; `-` reads it from standard input."""
 
     name = "args_json"
@@ -114,7 +113,7 @@ def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
 def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Progress, as_json: bool) -> None:
     broker, accepted = Broker(queue), 0
     answers: list[dict[str, object]] = []
-    for calls in _chunks(map(broker.enqueue, _chunks(tasks, _BATCH)), _CALLS):
+    for calls in _chunks(map(broker.enqueue, _chunks(tasks, batch_size(first.args))), _CALLS):
         for reply in link.run_all(calls):
             if isinstance(reply, Exception):
                 if accepted:

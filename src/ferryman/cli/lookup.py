@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from ferryman.cli.output import note
 from ferryman.inspector import queues_known
 from ferryman.link import SyncLink
+from ferryman.manifest import nearest
 
 
 def note_unknown(link: SyncLink, queue: str) -> None:
@@ -14,6 +13,6 @@ def note_unknown(link: SyncLink, queue: str) -> None:
     known = link.run(queues_known())
     if queue in known:
         return
-    nearest = get_close_matches(queue, known, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    near = nearest(queue, known)
+    hint = f" Did you mean {near!r}?" if near else ""
     note(f"Nothing is known of a queue {queue!r} here yet.{hint}")

@@ -16,7 +16,7 @@ from ferryman.settings import RedisSettings
 from ferryman.task import TaskState, check_queue_name, check_task_id
 
 
-class QueueName(click.ParamType):
+class QueueName(click.ParamType[str]):
     """A queue's name."""
 
     name = "queue"
@@ -28,7 +28,7 @@ class QueueName(click.ParamType):
             self.fail(error.message, param, ctx)
 
 
-class TaskId(click.ParamType):
+class TaskId(click.ParamType[str]):
     """A task's id."""
 
     name = "id"

@@ -9,8 +9,7 @@ import click
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import connected, json_option, queue_argument, redis_option, task_id_argument
 from ferryman.cli.output import print_json
-from ferryman.overview import task_of
-from ferryman.plan import run_plan
+from ferryman.inspector import Inspector
 from ferryman.task import Task
 from ferryman.task_view import task_view
 
@@ -28,7 +27,7 @@ def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None
       ferryman show emails welcome-42
     """
     with connected(redis_url) as link:
-        task = run_plan(link, task_of(queue, task_id))
+        task = link.run(Inspector(queue).get(task_id))
     if task is None:
         raise CommandFailed(
             f"{queue} knows no task {task_id}: it was never enqueued, was discarded, or its kept status has expired."

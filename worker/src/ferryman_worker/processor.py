@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
@@ -19,15 +20,26 @@ from ferryman.context import Context
 from ferryman.errors import InvalidTask
 from ferryman.options import RunSettings
 from ferryman.protocol import Delivery
+from ferryman.retry import Retry
 from ferryman_worker.acker import Acker
-from ferryman_worker.counters import Counters
+from ferryman_worker.counters import Counters, TaskCounters
 from ferryman_worker.drive import current_run, drive
-from ferryman_worker.outcome import DeadLetter, Failure, Park, TimedOut, Verdict, decide, describe, malformed, unknown_name
+from ferryman_worker.outcome import (
+    ChildDied,
+    DeadLetter,
+    Failure,
+    RetryLater,
+    TimedOut,
+    decide,
+    describe,
+    malformed,
+    unknown_name,
+)
 from ferryman_worker.pool import Pool
-from ferryman_worker.process_pool import Assignment, ProcessPool
+from ferryman_worker.process_pool import Assignment, FailedInChild, ProcessPool
 from ferryman_worker.repertoire import Part, Repertoire
 from ferryman_worker.slot import Slot
-from ferryman_worker.threads import ThreadPool
+from ferryman_worker.threads import Interrupted, ThreadPool
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +74,13 @@ class Processor:
         repertoire = self._repertoire
         part = repertoire.parts.get(delivery.name)
         if part is None:
-            slot.ended(0.0)
-            verdict = unknown_name(delivery.name, self._counters.queue, delivery.parks)
-            self._conclude(delivery, verdict, verdict.error, 0.0)
+            self._unknown(delivery)
             return
         try:
             settings = repertoire.settings(part, delivery.options) if delivery.options else part.settings
             arguments = part.handler.decode_args(delivery.args)
         except InvalidTask as problem:
-            slot.ended(0.0)
-            self._fail(delivery, part, BUILT_IN, malformed(str(problem)), 0.0)
+            self._fail(delivery, part.counters, part.settings, malformed(str(problem)), 0.0)
             return
         run = Context(
             self._deps,
@@ -82,16 +91,10 @@ class Processor:
             max_attempts=settings.max_attempts,
             enqueued_ms=delivery.enqueued_ms,
         )
+        slot.timeout_s = settings.timeout_s
         try:
-            if part.handler.run_in == "loop":
-                call = part.handler.function(run, **arguments) if part.handler.wants_context else part.handler.function(**arguments)
-                slot.interrupt = slot.task.cancel
-                await drive(call, run, copy_context(), partial(slot.suspended, settings.timeout_s))
-            elif part.handler.run_in == "thread":
-                await self._in_thread(slot, part, run, arguments, settings)
-            else:
-                await self._in_process(slot, delivery, run, settings)
-        except BaseException as error:
+            await self._run(slot, delivery, part, run, arguments)
+        except BaseException as error:  # noqa: BLE001  (SystemExit and the like are a task's outcome, too)
             run_s = perf_counter() - started
             slot.ended(run_s)
             self._raised(slot, delivery, part, settings, error, run_s)
@@ -101,3 +104,74 @@ class Processor:
             part.counters.completed += 1
             part.counters.run_seconds.observe(run_s)
             self._acker.complete(delivery, run_s, b"")
+
+    def _run(
+        self, slot: Slot, delivery: Delivery, part: Part, run: Context[Any], arguments: dict[str, object]
+    ) -> Awaitable[object]:
+        handler = part.handler
+        if handler.run_in == "process":
+            return self._in_process(slot, delivery, run)
+        positional = (run,) if handler.wants_context else ()
+        if handler.run_in == "thread":
+            return self._in_thread(slot, partial(handler.function, *positional, **arguments), run)
+        slot.interrupt = slot.task.cancel
+        return drive(handler.function(*positional, **arguments), run, copy_context(), slot.suspended)
+
+    async def _in_thread(self, slot: Slot, call: Callable[[], Any], run: Context[Any]) -> None:
+        variables = copy_context()
+        variables.run(current_run.set, run)
+        job = self._threads.submit(call, variables)
+        slot.interrupt = job.interrupt
+        slot.suspended()
+        await job.future
+
+    async def _in_process(self, slot: Slot, delivery: Delivery, run: Context[Any]) -> None:
+        assignment = Assignment(
+            delivery.name, delivery.args, run.task_id, run.attempt, run.max_attempts, run.enqueued_ms
+        )
+        # Until a child has the assignment there is nothing to kill, and the wait itself can be cancelled.
+        slot.interrupt = slot.task.cancel
+        slot.suspended()
+        async with self._processes.child() as child:
+            slot.interrupt = child.kill
+            await child.run(assignment)
+
+    def _raised(
+        self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, error: BaseException, run_s: float
+    ) -> None:
+        if slot.stopping and not isinstance(error, Retry):
+            assert self._pool is not None
+            self._pool.stopped(delivery)
+            return
+        if slot.timed_out and isinstance(error, (asyncio.CancelledError, Interrupted, ChildDied)):
+            error = TimedOut(slot.timeout_s or 0.0).with_traceback(error.__traceback__)
+        failure = error.failure if isinstance(error, FailedInChild) else describe(error, part.handler.dead_letter_on)
+        part.counters.run_seconds.observe(run_s)
+        self._fail(delivery, part.counters, settings, failure, run_s)
+
+    def _fail(
+        self, delivery: Delivery, counters: TaskCounters, settings: RunSettings, failure: Failure, run_s: float
+    ) -> None:
+        verdict = decide(failure, delivery.attempt, settings)
+        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
+        match verdict:
+            case RetryLater(delay_ms=delay_ms):
+                counters.retried += 1
+                level = logging.INFO if failure.asked else logging.WARNING
+                again = f"again in {delay_ms / 1_000:g} s"
+                logger.log(level, "%s: %s; %s", delivery.name, failure.summary, again, extra=where)
+            case DeadLetter():
+                counters.dead += 1
+                logger.error("%s is dead: %s", delivery.name, failure.text, extra=where)
+        self._acker.fail(delivery, verdict, run_s)
+
+    def _unknown(self, delivery: Delivery) -> None:
+        verdict = unknown_name(delivery.name, self._counters.queue, delivery.parks)
+        counters = self._counters.of(delivery.name)
+        if isinstance(verdict, DeadLetter):
+            counters.dead += 1
+        else:
+            counters.parked += 1
+        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
+        logger.warning("put aside: %s", verdict.error, extra=where)
+        self._acker.fail(delivery, verdict, 0.0)

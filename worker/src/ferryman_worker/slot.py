@@ -27,7 +27,10 @@ _SLICE_TASKS = 100
 class Slot:
     """What runs here now, and how to stop it."""
 
-    __slots__ = ("_busy_s", "_pool", "_streak", "_timer", "delivery", "interrupt", "stopping", "task", "timed_out", "waited", "waiter")
+    __slots__ = (
+        *("_busy_s", "_pool", "_streak", "_timer", "delivery", "interrupt"),
+        *("stopping", "task", "timed_out", "timeout_s", "waited", "waiter"),
+    )
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -38,6 +41,8 @@ class Slot:
         self.delivery: Delivery | None = None
         #: Stops the code that runs here, as well as its kind allows: cancel, kill, or raise in its thread.
         self.interrupt: Callable[[], object] = lambda: None
+        #: Bound on the present run, from its first wait on: code that never waits can't be timed by its own loop.
+        self.timeout_s: float | None = None
         self.stopping = False
         self.timed_out = False
         #: Whether the present run has given the loop to others.
@@ -46,13 +51,13 @@ class Slot:
         self.waiter: asyncio.Future[None] | None = None
         self.task = asyncio.get_running_loop().create_task(self._live(), name="slot")
 
-    def suspended(self, timeout_s: float | None) -> None:
+    def suspended(self) -> None:
         """The present run waits for the first time: its clock starts, and another slot goes on."""
         self.waited = True
         self._streak = 0
         self._busy_s = 0.0
-        if timeout_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(timeout_s, self._expire)
+        if self.timeout_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(self.timeout_s, self._expire)
         if self.stopping:
             asyncio.get_running_loop().call_soon(self.stop)
         self._pool.wake_one()

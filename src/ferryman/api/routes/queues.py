@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from difflib import get_close_matches
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,6 +22,7 @@ from ferryman.api.services import QueueInPath, UsesServices
 from ferryman.broker import Broker
 from ferryman.errors import InvalidTask
 from ferryman.inspector import Inspector, QueueStats, queues_known
+from ferryman.manifest import nearest
 from ferryman.overview import figures_of
 from ferryman.plan import run_plan_async
 from ferryman.policy import QueuePolicy
@@ -33,7 +33,7 @@ from ferryman.workers import WorkerRegistry, WorkerRow
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
-_UNKNOWN = {404: {"model": ProblemReply, "description": "No such queue."}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemReply, "description": "No such queue."}}
 
 # A sweep of a long queue ends after this long, and the answer says that more is left.
 _SWEEP_S = 20.0
@@ -56,10 +56,10 @@ async def show(queue: QueueInPath, services: UsesServices) -> dict[str, Any]:
             raise reply
     stats, manifest, workers, known = replies
     if queue not in known and not (stats.enqueued or manifest or workers):
-        nearest = get_close_matches(queue, known, n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        near = nearest(queue, known)
+        hint = f" Did you mean {near!r}?" if near else ""
         raise Problem(
-            404, "queue-not-found", f"Nothing is known of a queue {queue!r}.{hint}", nearest=(nearest or [None])[0]
+            404, "queue-not-found", f"Nothing is known of a queue {queue!r}.{hint}", nearest=near
         )
     return {
         **_view(stats),
@@ -112,7 +112,7 @@ async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | No
         detail = f'This would discard {what} tasks of {queue}. To do it, send {{"confirm": "{queue}"}}.'
         raise Problem(422, "confirmation-needed", detail, would_discard=counts)
     ends_at = time.monotonic() + _SWEEP_S
-    discarded = {}
+    discarded: dict[str, int] = {}
     for state in body.states:
         plan = discard_all(queue, TaskState(state), lambda _: time.monotonic() < ends_at)
         discarded[state] = (await run_plan_async(services.link, plan)).moved

@@ -19,21 +19,24 @@ from ferryman.api.schema import (
 )
 from ferryman.api.services import QueueInPath, TaskIdInPath, UsesServices
 from ferryman.broker import Broker
-from ferryman.overview import task_of, tasks_in
+from ferryman.inspector import Inspector
+from ferryman.overview import tasks_in
 from ferryman.plan import run_plan_async
 from ferryman.task import TaskState
 from ferryman.task_view import task_view
 
 router = APIRouter(tags=["tasks"])
 
-_MISSING = {404: {"model": ProblemReply, "description": "No such task, or its kept status has expired."}}
-_STARTED = {409: {"model": ProblemReply, "description": "It is running or has finished."}}
+_Responses = dict[int | str, dict[str, Any]]
+
+_MISSING: _Responses = {404: {"model": ProblemReply, "description": "No such task, or its kept status has expired."}}
+_STARTED: _Responses = {409: {"model": ProblemReply, "description": "It is running or has finished."}}
 
 IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
-        description="The id of the task, so that sending it again adds nothing; of several tasks, a prefix of their ids.",
+        description="The task's id, so that sending it again adds nothing; for several tasks, the prefix of their ids.",
         examples=["welcome-42"],
     ),
 ]
@@ -58,7 +61,7 @@ async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: Id
 @router.get("/tasks/{queue}/{id}", response_model=TaskReply, responses=_MISSING, summary="Look at a task")
 async def show(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> dict[str, Any]:
     """State, arguments, attempts, and the last error of a task."""
-    task = await run_plan_async(services.link, task_of(queue, task_id))
+    task = await services.link.run(Inspector(queue).get(task_id))
     if task is None:
         raise _unknown(queue, task_id)
     return task_view(task)
