@@ -8,9 +8,9 @@ parks it, it is never lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ferryman.errors import InvalidTask, PayloadTooLarge, UnknownTask
 from ferryman.ids import new_task_id
@@ -18,6 +18,10 @@ from ferryman.json_schema import first_violation
 from ferryman.manifest import TaskManifest, nearest
 from ferryman.options import EnqueueOptions
 from ferryman.task import MAX_ARGS_BYTES, NewTask, check_new_task
+
+# One script call stays within milliseconds, and one request to Redis within a few megabytes.
+_BATCH_TASKS: Final = 250
+_BATCH_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,17 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         return json.dumps(args, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidTask("args", f"cannot be written as JSON: {error}") from error
+
+
+def batches(tasks: Iterable[NewTask]) -> Iterator[list[NewTask]]:
+    """The tasks in their order, in parts that one script call can take."""
+    batch: list[NewTask] = []
+    size = 0
+    for task in tasks:
+        if len(batch) == _BATCH_TASKS or (batch and size + len(task.args) > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(task)
+        size += len(task.args)
+    if batch:
+        yield batch

@@ -7,7 +7,7 @@ be read there. Costs well under a microsecond for a handful of plain arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -27,13 +27,22 @@ _UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError, msg
 
 
 class Arguments:
-    """Encodes, checks and decodes the arguments of one handler. Built at first use."""
+    """Encodes, checks and decodes the arguments of one handler.
+
+    The types are looked at when the first arguments come; any method may then raise InvalidHandler.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._optional = tuple(name for name, p in signature.parameters.items() if p.default is not p.empty)
-        self._type = _argument_type(signature)
-        self._decode = msgspec.json.Decoder(self._type, dec_hook=_decode_foreign).decode
+
+    @cached_property
+    def _type(self) -> type[msgspec.Struct]:
+        return _argument_type(self._signature)
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], msgspec.Struct]:
+        return msgspec.json.Decoder(self._type, dec_hook=_decode_foreign).decode
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
         """Return `arguments` as a JSON object that this handler accepts.

@@ -55,7 +55,7 @@ class Broker:
     def promote(self, limit: int = 500) -> Call[Promoted]:
         """Delayed and due -> waiting, at most `limit`."""
         k = self.keys
-        return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task), (limit,), _promoted)
+        return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task, k.dead), (limit,), _promoted)
 
     def fetch(self, worker: str, limit: int, handed: str | None = None) -> Call[Fetched]:
         """Handed or waiting -> active of `worker`, at most `limit`; `handed` is what BLMOVE gave to it."""

@@ -2,7 +2,8 @@
 
 Checkers pick the first overload that fits. A Context first: producers give the rest. Anything else: they give
 all of it. The overload on top is for functions whose first parameter takes anything (`object`, `Any`), which
-would take a Context too and would otherwise lose that parameter.
+would take a Context too and would otherwise lose that parameter. Where `Any` is involved (`Context[Any]`, an
+unannotated first parameter) mypy finds several overloads possible and checks nothing, so name the deps' type.
 """
 
 from __future__ import annotations

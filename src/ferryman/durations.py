@@ -60,8 +60,10 @@ def _seconds(value: Duration) -> float:
         return value.total_seconds()
     if isinstance(value, bool):
         raise ValueError(f"a duration can't be {value!r}; write '10s' or a number of seconds")
-    if isinstance(value, (int, float)):
-        return float(value) if abs(value) <= _LONGEST_S else math.copysign(2 * _LONGEST_S, value)
+    if isinstance(value, int):
+        return float(max(-1, min(value, 2 * int(_LONGEST_S))))  # a huge one would not fit into a float
+    if isinstance(value, float):
+        return value
     if isinstance(value, str):
         text = value.strip()
         if _NUMBER.fullmatch(text):

@@ -12,9 +12,11 @@ from ferryman.backoff import Backoff
 from ferryman.errors import InvalidTask
 from ferryman.manifest import TaskManifest
 from ferryman.options import NO_OPTIONS, EnqueueKwargs, EnqueueOptions, TaskOptions
+from ferryman.protocol import PROTOCOL
 from ferryman.sender import Sender
 from ferryman.signature import InvalidHandler, Signature
 from ferryman.task import check_task_name
+from ferryman.version import __version__
 
 if TYPE_CHECKING:
     from ferryman.queue import Queue
@@ -106,7 +108,16 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
 
     def manifest(self, app: str) -> TaskManifest:
         """What a worker of `app` publishes of this handler. Raises InvalidHandler as schema does."""
-        return TaskManifest(self.name, self.schema(), self.max_attempts, self.timeout_s, self.cron, app)
+        return TaskManifest(
+            name=self.name,
+            schema=self.schema(),
+            max_attempts=self.max_attempts,
+            timeout_s=self.timeout_s,
+            cron=self.cron,
+            app=app,
+            version=__version__,
+            protocol=PROTOCOL,
+        )
 
     @property
     def place(self) -> str:
@@ -132,6 +143,10 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
             raise InvalidHandler(self.name, f"run_in={self.run_in!r} is none of 'loop', 'thread' and 'process'")
         if self.timeout_s is not None and self.run_in == "thread":
             raise InvalidHandler(self.name, _NO_TIMEOUT)
+        if not isinstance(self.dead_letter_on, tuple):
+            raise InvalidHandler(
+                self.name, f"dead_letter_on={self.dead_letter_on!r} is not a tuple of exception classes"
+            )
         for kind in self.dead_letter_on:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise InvalidHandler(self.name, f"dead_letter_on takes exception classes, and {kind!r} is none")

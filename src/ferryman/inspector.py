@@ -139,6 +139,11 @@ def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
     return list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
 
 
+def _state(name: str) -> TaskState:
+    """A record without a known state is damaged, and damaged ones end in dead."""
+    return TaskState(name) if name in set(TaskState) else TaskState.DEAD
+
+
 def _task(queue: str, row: Any) -> Task:
     record = {row[i].decode(): row[i + 1] for i in range(2, len(row), 2)}
 
@@ -156,7 +161,7 @@ def _task(queue: str, row: Any) -> Task:
         id=row[0].decode(),
         queue=queue,
         name=text("name"),
-        state=TaskState(text("state") or TaskState.DEAD),
+        state=_state(text("state")),
         args=record.get("args", b""),
         options=record.get("options", b""),
         attempt=number("attempt"),

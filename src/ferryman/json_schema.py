@@ -51,9 +51,9 @@ class _Checker:
         if len(path) > _MAX_DEPTH:
             yield Violation(path[:3], f"is nested more than {_MAX_DEPTH} levels deep")
             return
-        for word, expected in schema.items():
-            if rule := _RULES.get(word):
-                yield from rule(self, expected, value, path, schema)
+        for word, rule in _RULES.items():
+            if word in schema:
+                yield from rule(self, schema[word], value, path, schema)
 
     def fits(self, schema: Any, value: Any, path: Path) -> bool:
         return next(self.violations(schema, value, path), None) is None
@@ -148,15 +148,17 @@ def _bound(applies: type | tuple[type, ...], holds: Callable[[Any, Any], bool], 
     return rule
 
 
+#: In the order in which violations are reported.
 _RULES: Final[Mapping[str, Rule]] = {
     "$ref": _reference,
     "type": _type,
     "enum": _enum,
     "const": _const,
     "anyOf": _any_of,
-    "properties": _properties,
-    "required": _required,
+    # A mistyped name is both unknown and missing; "did you mean" helps more.
     "additionalProperties": _additional,
+    "required": _required,
+    "properties": _properties,
     "items": _items,
     "prefixItems": _prefix_items,
     "pattern": _pattern,

@@ -20,6 +20,7 @@ from redis.exceptions import (
     ConnectionError,
     NoScriptError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,
@@ -31,6 +32,10 @@ from ferryman.call import Argument, Call
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable, QueueFull
 
 T = TypeVar("T")
+
+#: Codes of a server that is a replica, loading, failing over, or can't write its disk: it passes, and says nothing
+#: of the call.
+_NOT_NOW = ("READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ")
 
 Words = tuple[Argument, ...]
 #: Sends some commands in one round trip and gets their replies, errors in place.
@@ -49,9 +54,7 @@ class Link:
         self._talk = _Talk(client)
 
     @classmethod
-    def from_url(
-        cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S
-    ) -> Link:
+    def from_url(cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Link:
         """Opens nothing yet. Raises ValueError when `url` is no redis://, rediss:// or unix:// URL."""
         options = _options(client_name, reply_timeout_s)
         return cls(redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options))
@@ -64,6 +67,7 @@ class Link:
         """Run calls in order in one round trip. A call that fails has its FerrymanError in its place.
 
         Raises BrokerUnavailable when the round trip itself fails; then any of them may have been applied.
+        A call whose script the server had lost runs after the others.
         """
         return await self._hold(self._talk.many(calls))
 
@@ -205,6 +209,8 @@ def translate(error: Exception, client: redis.Redis | redis.asyncio.Redis) -> Br
         return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
     if isinstance(error, (ConnectionError, TimeoutError, OSError)):
         return BrokerUnavailable(f"Redis at {where} does not answer: {error}")
+    if isinstance(error, ReadOnlyError) or str(error).startswith(_NOT_NOW):
+        return BrokerUnavailable(f"Redis at {where} takes no writes now: {error}")
     return BrokerRefused(f"Redis at {where}: {error}")
 
 

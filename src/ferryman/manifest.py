@@ -31,7 +31,7 @@ class TaskManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     cron: str | None = None
     app: str = ""  # the module that defines it
     version: str = ""  # of ferryman in the worker's image
-    protocol: int = PROTOCOL
+    protocol: int = 0  # that this worker speaks; 0 = it did not say
 
     def encode(self) -> bytes:
         """As JSON."""

@@ -31,3 +31,19 @@ def tasks_in(queue: str, state: TaskState, limit: int, offset: int = 0) -> Plan[
         inspector.tasks(state, min(_TASKS_AT_ONCE, end - start), start) for start in range(offset, end, _TASKS_AT_ONCE)
     ]
     return [task for page in pages for task in page]
+
+
+def remarks(stats: QueueStats) -> str:
+    """What a person should notice about a queue, in a few words; empty when all is well."""
+    noticed = []
+    if stats.hold:
+        noticed.append("held")
+    if stats.waiting and not stats.workers and not stats.hold:
+        noticed.append("no workers")
+    if stats.orphaned:
+        noticed.append(f"{stats.orphaned} in the hands of silent workers")
+    if stats.parked:
+        noticed.append(f"{stats.parked} parked: no worker knows their name")
+    if stats.unaccounted:
+        noticed.append(f"{stats.unaccounted} unaccounted")
+    return ", ".join(noticed)

@@ -41,7 +41,7 @@ class Policy:
         values: dict[str, Any] = {}
         for name, kind in _KINDS.items():
             if name in config:
-                with suppress(ValueError):
+                with suppress(ValueError, OverflowError):
                     values[name] = kind(float(config[name]))
         return cls(**values)
 

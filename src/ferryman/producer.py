@@ -55,6 +55,10 @@ class WorkItem:
         return self.task.id
 
 
+#: A task on its way, and who waits for its reply.
+Waiting = tuple[WorkItem, asyncio.Future[Enqueued]]
+
+
 class Producer:
     """Enqueues tasks of one queue. Opens nothing before the first one."""
 
@@ -62,25 +66,21 @@ class Producer:
         self.queue = queue
         self._redis_url = redis_url
         self._broker = Broker(queue)
-        self._announced: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
-        self._gathered: dict[Link, list[tuple[WorkItem, asyncio.Future[Enqueued]]]] = {}
+        self._announced_s: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
+        self._busy: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
+        self._gathered: dict[Link, list[Waiting]] = {}
         self._flushes: set[asyncio.Task[None]] = set()
 
     async def enqueue(self, item: WorkItem) -> Enqueued:
-        """Enqueue one task. Tasks that other coroutines enqueue in the same tick of the loop travel along.
+        """Enqueue one task: at once when nobody else does, otherwise with those of the same tick of the loop.
 
         Raises BrokerUnavailable when Redis does not answer (the task may have been accepted all the same),
         QueueFull, BrokerRefused or ProtocolMismatch.
         """
         link = link_for(self._redis_url)
-        loop = asyncio.get_running_loop()
-        gathered = self._gathered.get(link)
-        if gathered is None:
-            gathered = self._gathered[link] = []
-            loop.call_soon(self._flush, link)
-        accepted: asyncio.Future[Enqueued] = loop.create_future()
-        gathered.append((item, accepted))
-        return await accepted
+        if self._busy.get(link):
+            return await self._gather(link, item)
+        return (await self._send(link, (item,)))[0]
 
     def enqueue_sync(self, item: WorkItem) -> Enqueued:
         """The same, blocking; for any thread."""
@@ -93,24 +93,32 @@ class Producer:
         `items` is consumed as it goes, so it may be a generator of millions. When a batch fails, the batches
         before it stay enqueued; the error has a note that says how many tasks that is. Raises as enqueue does.
         """
-        link = link_for(self._redis_url)
-        return await drive(link, self._enqueue(link, items))
+        return await self._send(link_for(self._redis_url), items)
 
     def enqueue_many_sync(self, items: Iterable[WorkItem]) -> list[Enqueued]:
         """The same, blocking; for any thread."""
         link = sync_link_for(self._redis_url)
         return drive_sync(link, self._enqueue(link, items))
 
+    def _gather(self, link: Link, item: WorkItem) -> asyncio.Future[Enqueued]:
+        loop = asyncio.get_running_loop()
+        if link not in self._gathered:
+            self._gathered[link] = []
+            loop.call_soon(self._flush, link)
+        accepted: asyncio.Future[Enqueued] = loop.create_future()
+        self._gathered[link].append((item, accepted))
+        return accepted
+
     def _flush(self, link: Link) -> None:
-        flush = asyncio.create_task(self._send(link, self._gathered.pop(link)))
+        flush = asyncio.create_task(self._send_gathered(link, self._gathered.pop(link)))
         self._flushes.add(flush)
         flush.add_done_callback(self._flushes.discard)
 
-    async def _send(self, link: Link, gathered: Sequence[tuple[WorkItem, asyncio.Future[Enqueued]]]) -> None:
+    async def _send_gathered(self, link: Link, gathered: Sequence[Waiting]) -> None:
         try:
-            replies = await drive(link, self._enqueue(link, [item for item, _ in gathered]))
+            replies = await self._send(link, [item for item, _ in gathered])
         except BaseException as error:
-            # Whoever waits must hear of it, whatever it is; being cancelled, this task is the loop's to end.
+            # Whoever waits must hear of it, whatever it is.
             for _, accepted in gathered:
                 if not accepted.done():
                     accepted.set_exception(error) if isinstance(error, Exception) else accepted.cancel()
@@ -120,6 +128,13 @@ class Producer:
             for (_, accepted), reply in zip(gathered, replies, strict=True):
                 if not accepted.done():
                     accepted.set_result(reply)
+
+    async def _send(self, link: Link, items: Iterable[WorkItem]) -> list[Enqueued]:
+        self._busy[link] = self._busy.get(link, 0) + 1
+        try:
+            return await drive(link, self._enqueue(link, items))
+        finally:
+            self._busy[link] -= 1
 
     def _enqueue(self, link: Link | SyncLink, items: Iterable[WorkItem]) -> Steps[list[Enqueued]]:
         replies: list[Enqueued] = []
@@ -141,7 +156,7 @@ class Producer:
             try:
                 if self._is_announcement_due(link):
                     yield self._broker.announce()
-                    self._announced[link] = time.monotonic()
+                    self._announced_s[link] = time.monotonic()
                 replies: list[Enqueued] = yield enqueue
                 if is_resend:
                     replies = [_owned(item, reply) for item, reply in zip(batch, replies, strict=True)]
@@ -154,7 +169,7 @@ class Producer:
             yield pause_s
 
     def _is_announcement_due(self, link: Link | SyncLink) -> bool:
-        last_s = self._announced.get(link)
+        last_s = self._announced_s.get(link)
         return last_s is None or time.monotonic() - last_s > ANNOUNCE_EVERY_S
 
 

@@ -110,7 +110,7 @@ def test_a_broken_rule_is_found(rule: str, breakage: Callable[[Board], None]) ->
 def test_what_is_committed_is_what_the_code_builds() -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.glob("*.json")}
     built = {name: render(board) for name, board in BOARDS.items()}
-    assert committed == built, "run: python -m ferryman_dashboards write"
+    assert committed == built, "run: make dashboards"
 
 
 @pytest.mark.parametrize("query", list_queries(BOARDS, VALUES), ids=lambda q: f"{q.dashboard}, {q.panel}, {q.ref}")

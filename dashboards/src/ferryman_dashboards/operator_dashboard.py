@@ -73,7 +73,7 @@ def _operator() -> Panels:
     return [
         graph(
             "Operator pass",
-            "How long a pass over all queues takes, all but one in a hundred. Above a second, scaling becomes slow.",
+            "How long a pass over the queues of one Redis takes, 99 of 100 times. Above a second, scaling gets slow.",
             [(_p99("ferryman_operator_pass_seconds"), "p99")],
             width=12,
             unit="s",

@@ -1,1 +1,1 @@
-"""See operator/pyproject.toml."""
+"""Ferryman's operator: one TaskQueue object, everything that a queue needs to run."""

@@ -31,7 +31,11 @@ class Applier:
         key = (kind, wish["metadata"]["namespace"], wish["metadata"]["name"])
         text = json.dumps(wish, sort_keys=True)
         live = self._world.get(*key)
-        if live is not None and self._applied.get(key) == (text, live["metadata"]["uid"], live["metadata"]["generation"]):
+        if live is not None and self._applied.get(key) == (
+            text,
+            live["metadata"]["uid"],
+            live["metadata"]["generation"],
+        ):
             return False
         reply = await self._write(kind, wish)
         self._world.put(kind, reply)

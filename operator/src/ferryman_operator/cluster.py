@@ -58,21 +58,28 @@ class Conflict(ClusterError):
     """Somebody else wrote at the same moment; trying again is safe."""
 
 
-_ERRORS: Final[dict[int, type[ClusterError]]] = {404: NotFound, 403: Forbidden, 422: Invalid, 400: Invalid, 409: Conflict}
+_ERRORS: Final[dict[int, type[ClusterError]]] = {
+    404: NotFound,
+    403: Forbidden,
+    422: Invalid,
+    400: Invalid,
+    409: Conflict,
+}
 
 
 class Cluster:
     """The API server, as the service account of this pod or the user of the kubeconfig."""
 
     def __init__(self, *, threads: int = 12) -> None:
+        loader: Any = config  # partly untyped
         try:
-            config.load_incluster_config()
+            loader.load_incluster_config()
         except config.ConfigException:
-            config.load_kube_config()
+            loader.load_kube_config()
         settings = client.Configuration.get_default_copy()
         settings.retries = False
         settings.connection_pool_maxsize = threads
-        self._api = client.ApiClient(settings)
+        self._api: Any = client.ApiClient(settings)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="cluster")
 
     async def list(self, kind: Kind, namespace: str | None) -> tuple[list[dict[str, Any]], int]:
@@ -104,7 +111,9 @@ class Cluster:
         """Merge `status` into a TaskQueue's status."""
         path = f"{_path(Kind.TASK_QUEUE, namespace, name)}/status"
         query = {"fieldManager": MANAGER}
-        return await self._request("PATCH", path, query=query, body={"status": status}, content_type="application/merge-patch+json")
+        return await self._request(
+            "PATCH", path, query=query, body={"status": status}, content_type="application/merge-patch+json"
+        )
 
     async def seed_replicas(self, namespace: str, name: str, replicas: int) -> dict[str, Any]:
         """Set a TaskQueue's spec.replicas once, because an autoscaler takes a missing number for zero."""
@@ -165,7 +174,7 @@ class Cluster:
         try:
             reply = self._api.call_api(*request, _request_timeout=TIMEOUT_S)
             data = reply.read()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (client.exceptions.OpenApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(0, f"the API server does not answer: {error}") from error
         parsed: dict[str, Any] = json.loads(data) if data.startswith(b"{") else {}
         if reply.status >= 400:

@@ -59,7 +59,9 @@ class Endpoints:
         try:
             url = await self._cluster.secret_value(namespace, name, key)
         except NotFound:
-            return NoEndpoint("SecretNotFound", f"Secret {name!r} of spec.redis.secretRef does not exist in {namespace!r}")
+            return NoEndpoint(
+                "SecretNotFound", f"Secret {name!r} of spec.redis.secretRef does not exist in {namespace!r}"
+            )
         except Forbidden as error:
             return NoEndpoint("Forbidden", str(error))
         except (ClusterError, UnicodeDecodeError) as error:

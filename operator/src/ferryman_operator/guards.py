@@ -1,4 +1,4 @@
-"""Builds what stands around the workers: a PodDisruptionBudget and, where Prometheus' operator is, a PodMonitor. Pure."""
+"""Builds a queue's PodDisruptionBudget and, where Prometheus' operator is installed, its PodMonitor. Pure."""
 
 from __future__ import annotations
 

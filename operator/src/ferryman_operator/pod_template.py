@@ -29,7 +29,12 @@ def container_security() -> dict[str, Any]:
 def lost_node_tolerations() -> list[dict[str, Any]]:
     """Leave a lost node soon."""
     return [
-        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_NODE_S}
+        {
+            "key": f"node.kubernetes.io/{key}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": LOST_NODE_S,
+        }
         for key in ("not-ready", "unreachable")
     ]
 

@@ -51,15 +51,15 @@ def proven_gone(workers: Iterable[Worker], pods: Mapping[str, Pod], deleted: Map
     gone = []
     for worker in workers:
         uid = pod_uid(worker.id)
-        if pod := pods.get(uid):
-            ended = next((end for end in pod.exits if end.worker == worker.id), None)
-            if ended:
-                gone.append(Gone(worker.id, ended.reason, pod.terminating and pod.disrupted))
-        elif pod := deleted.get(uid):
-            # A pod that was deleted by force may still run; only ended containers, or none at all, are proof.
-            if pod.ended or not pod.scheduled:
-                ended = next((end for end in pod.exits if end.worker == worker.id), None)
-                gone.append(Gone(worker.id, ended.reason if ended else "PodDeleted", pod.terminating and pod.disrupted))
+        pod = pods.get(uid) or deleted.get(uid)
+        if pod is None:
+            continue
+        reason = next((end.reason for end in pod.exits if end.worker == worker.id), "")
+        # A pod that was deleted by force may still run; only ended containers, or none at all, are proof.
+        if not reason and uid not in pods and (pod.ended or not pod.scheduled):
+            reason = "PodDeleted"
+        if reason:
+            gone.append(Gone(worker.id, reason, exempt=pod.terminating and pod.disrupted))
     return gone
 
 

@@ -55,7 +55,7 @@ def pod_from(body: Mapping[str, Any]) -> Pod:
     metadata, status = body["metadata"], body.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    worker = next((one for one in containers if one["name"] == WORKER_CONTAINER), {})
+    worker: Mapping[str, Any] = next((one for one in containers if one["name"] == WORKER_CONTAINER), {})
     ready = _is_true(conditions, "Ready")
     return Pod(
         namespace=metadata["namespace"],

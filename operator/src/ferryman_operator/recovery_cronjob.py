@@ -18,16 +18,10 @@ DEADLINE_S: Final = 50
 _RESOURCES: Final = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
 
 
-def leader(group: Sequence[TaskQueueSpec]) -> TaskQueueSpec:
-    """The TaskQueue whose CronJob runs on schedule for the whole group."""
-    return min(group, key=lambda spec: spec.name)
-
-
 def recovery_cronjob(
-    spec: TaskQueueSpec, group: Sequence[TaskQueueSpec], image: str, pull_policy: str, *, suspended: bool
+    spec: TaskQueueSpec, queues: Sequence[str], image: str, pull_policy: str, *, suspended: bool
 ) -> dict[str, Any]:
-    """The CronJob of `spec`. The group's leader passes over all queues of the group, the others over their own."""
-    queues = [one.queue for one in group] if spec is leader(group) else [spec.queue]
+    """The CronJob of `spec`, which passes over `queues`: its own, or those of the whole group."""
     labels = names.labels("recovery", spec.name, spec.queue)
     pod = {
         "automountServiceAccountToken": False,

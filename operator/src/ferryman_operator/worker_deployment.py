@@ -25,7 +25,7 @@ PORT: Final = 8080
 def worker_deployment(spec: TaskQueueSpec, replicas: int) -> dict[str, Any]:
     """The Deployment with `replicas` workers. The number is always sent: left out, an apply would reset it."""
     labels = names.labels("worker", spec.name, spec.queue)
-    template = {
+    template: dict[str, Any] = {
         "metadata": {"labels": labels, "annotations": {"kubectl.kubernetes.io/default-container": WORKER_CONTAINER}},
         "spec": {
             "automountServiceAccountToken": False,

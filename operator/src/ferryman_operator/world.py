@@ -74,16 +74,27 @@ class World:
         if known is None or _version(known) <= _version(body):
             self._objects[kind][_key(body)] = _slim(body)
 
-    def replace(self, kind: Kind, bodies: Iterable[Object], version: int) -> None:
-        """Take in a whole list of a kind, as of `version`. What is not in it is gone, which proves nothing of pods."""
+    def replace(self, kind: Kind, bodies: Iterable[Object], version: int, namespace: str | None) -> None:
+        """Take in a whole list of a kind, as of `version`, of one namespace or of all.
+
+        What is not in the list is gone, which proves nothing about a pod.
+        """
         if kind is Kind.POD:
             listed = {pod.uid: pod for pod in map(pod_from, bodies)}
-            newer = {uid: pod for uid, pod in self._pods.items() if pod.version > version}
-            self._pods = listed | newer
+            kept = {
+                uid: pod
+                for uid, pod in self._pods.items()
+                if pod.version > version or _outside(pod.namespace, namespace)
+            }
+            self._pods = listed | kept
             return
         found = {_key(body): _slim(body) for body in bodies}
-        newer_objects = {key: body for key, body in self._objects[kind].items() if _version(body) > version}
-        self._objects[kind] = found | newer_objects
+        others = {
+            key: body
+            for key, body in self._objects[kind].items()
+            if _version(body) > version or _outside(key[0], namespace)
+        }
+        self._objects[kind] = found | others
 
     def _observe_pod(self, event: str | None, pod: Pod) -> None:
         if event != "DELETED":
@@ -94,6 +105,10 @@ class World:
         self._deleted_pods[pod.uid] = pod
         while len(self._deleted_pods) > MOST_DELETED:
             del self._deleted_pods[next(iter(self._deleted_pods))]
+
+
+def _outside(namespace: str, listed: str | None) -> bool:
+    return listed is not None and namespace != listed
 
 
 def _key(body: Object) -> tuple[str, str]:

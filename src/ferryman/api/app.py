@@ -15,7 +15,7 @@ from ferryman import __version__
 from ferryman.api import problems
 from ferryman.api.auth import BearerAuth, Tokens
 from ferryman.api.intake import Intake
-from ferryman.api.limits import BodyLimit, LoopbackGuard, OriginGuard
+from ferryman.api.limits import BodyLimit, JsonOnly, LoopbackGuard, OriginGuard
 from ferryman.api.metrics import ApiMetrics, Measured
 from ferryman.api.routes import health, queues, tasks
 from ferryman.api.schema import ProblemReply
@@ -85,5 +85,6 @@ def _layers(settings: ApiSettings, metrics: ApiMetrics) -> list[Middleware]:
         layers.append(Middleware(BearerAuth, tokens=Tokens(settings)))
     elif not settings.insecure:
         layers.append(Middleware(LoopbackGuard))
+    layers.append(Middleware(JsonOnly))
     layers.append(Middleware(BodyLimit, limit=settings.body_limit_bytes))
     return layers

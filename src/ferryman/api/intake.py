@@ -7,22 +7,24 @@ fails in between, the problem says which ids were accepted, and sending the same
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
-from ferryman.admission import Admission, encode_args, new_task
+from ferryman.admission import Admission, batches, encode_args, new_task
 from ferryman.api.metrics import ApiMetrics
 from ferryman.api.problems import invalid, of_error
 from ferryman.api.schema import TASKS_AT_MOST, TaskRequest
 from ferryman.broker import Broker
-from ferryman.errors import BrokerError, InvalidTask, PayloadTooLarge, UnknownTask
+from ferryman.errors import FerrymanError, InvalidTask, PayloadTooLarge, UnknownTask
 from ferryman.inspector import Inspector
-from ferryman.link import Link, batches
+from ferryman.link import Link
 from ferryman.manifest import TaskManifest
 from ferryman.options import EnqueueOptions
 from ferryman.task import Enqueued, NewTask, check_queue_name, check_task_id
 
-_BATCH: Final = 500  # tasks per script call
+# A count multiplies what a small body holds.
+_BYTES_AT_MOST: Final = 32 << 20
 
 # A manifest changes when a new version's first worker registers.
 _MANIFEST_AGE_S: Final = 5.0
@@ -54,6 +56,8 @@ class Intake:
             await self._admit(request, at)
             ids = ([key] if single else [f"{key}:{len(tasks) + n}" for n in range(request.count)]) if key else None
             tasks += [(request.queue, task) for task in _tasks_of(request, at, ids)]
+        if sum(len(task.args) for _, task in tasks) > _BYTES_AT_MOST:
+            raise invalid("/count", f"the tasks of one request hold more than {_BYTES_AT_MOST} bytes of arguments")
         return await self._enqueue(tasks)
 
     async def _admit(self, request: TaskRequest, at: str) -> None:
@@ -86,27 +90,28 @@ class Intake:
         return manifest
 
     async def _enqueue(self, tasks: Sequence[tuple[str, NewTask]]) -> list[tuple[str, Enqueued]]:
-        by_queue: dict[str, list[int]] = {}
-        for position, (queue, _) in enumerate(tasks):
-            by_queue.setdefault(queue, []).append(position)
-        await self._announce(by_queue)
-        steps = [(queue, part) for queue, positions in by_queue.items() for part in batches(positions, _BATCH)]
-        replies = await self._link.run_all([Broker(q).enqueue([tasks[p][1] for p in part]) for q, part in steps])
-        answers: dict[int, Enqueued] = {}
-        for (queue, part), reply in zip(steps, replies, strict=True):
-            if not isinstance(reply, Exception):
-                answers.update(zip(part, reply, strict=True))
-                self._metrics.enqueued(queue, sum(answer.created for answer in reply))
-        for reply in replies:
-            if isinstance(reply, BrokerError):
-                problem = of_error(reply)
-                problem.more["accepted"] = [answers[position].id for position in sorted(answers)]
-                raise problem
+        """One pipelined round trip: a script call per queue and batch."""
+        await self._announce({queue for queue, _ in tasks})
+        steps = [
+            (queue, batch)
+            for queue, group in groupby(sorted(tasks, key=_queue_of), key=_queue_of)
+            for batch in batches(task for _, task in group)
+        ]
+        replies = await self._link.run_all([Broker(queue).enqueue(batch) for queue, batch in steps])
+        answers: dict[str, list[Enqueued]] = {}
+        failures: list[Exception] = []
+        for (queue, _), reply in zip(steps, replies, strict=True):
             if isinstance(reply, Exception):
-                raise reply
-        return [(queue, answers[position]) for position, (queue, _) in enumerate(tasks)]
+                failures.append(reply)
+                continue
+            answers.setdefault(queue, []).extend(reply)
+            self._metrics.enqueued(queue, sum(answer.created for answer in reply))
+        if failures:
+            raise _partly_failed(failures[0], [answer.id for some in answers.values() for answer in some])
+        turn = {queue: iter(some) for queue, some in answers.items()}
+        return [(queue, next(turn[queue])) for queue, _ in tasks]
 
-    async def _announce(self, queues: Mapping[str, object]) -> None:
+    async def _announce(self, queues: Collection[str]) -> None:
         """Puts new queues into the list of known ones, before their first task."""
         now = time.monotonic()
         stale = [queue for queue in queues if now - self._announced.get(queue, -_ANNOUNCE_AGE_S) >= _ANNOUNCE_AGE_S]
@@ -116,6 +121,19 @@ class Intake:
         if len(self._announced) >= _QUEUES_AT_MOST:
             self._announced.clear()
         self._announced.update(dict.fromkeys(stale, now))
+
+
+def _queue_of(entry: tuple[str, NewTask]) -> str:
+    return entry[0]
+
+
+def _partly_failed(failure: Exception, accepted: list[str]) -> Exception:
+    """The failure, with the ids that were accepted all the same; only those may be left out when it is sent again."""
+    if not isinstance(failure, FerrymanError):
+        return failure
+    problem = of_error(failure)
+    problem.more["accepted"] = accepted
+    return problem
 
 
 def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None) -> list[NewTask]:

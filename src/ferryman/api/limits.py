@@ -47,6 +47,27 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+class JsonOnly:
+    """415 for a body that does not say it is JSON, as curl's do without a header.
+
+    It also keeps out pages of other origins that send JSON as text/plain, for which browsers ask nobody.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in _CHANGING:
+            headers = Headers(scope=scope)
+            has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if has_body and kind != "application/json":
+                detail = "Bodies are JSON here. Send the header Content-Type: application/json."
+                await Problem(415, "not-json", detail).response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class OriginGuard:
     """403 for a change that a web page of another origin asks for, unless that origin is configured.
 

@@ -122,20 +122,25 @@ def _of_framework(request: Request, error: HTTPException) -> Problem:
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path}; /openapi.json lists what there is."
     elif error.status_code == 405:
-        detail = (
-            f"{request.method} does not work at {request.url.path}; {(error.headers or {}).get('Allow', 'others')} do."
-        )
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{request.method} cannot be used at {request.url.path}; allowed: {allowed}."
     return Problem(error.status_code, kind, detail, headers=error.headers)
 
 
 def _of_validation(errors: Sequence[Any]) -> Problem:
-    found = [{"pointer": _pointer(error["loc"]), "detail": error["msg"]} for error in errors[:20]]
+    found = [{"pointer": _pointer(error["loc"]), "detail": _sentence(error)} for error in errors[:20]]
     first = found[0]
     if errors[0]["type"] == "json_invalid":
         reason = errors[0].get("ctx", {}).get("error", "malformed")
         return Problem(400, "invalid-json", f"The body is not JSON: {reason}.")
     where = first["pointer"].removeprefix("/").replace("/", ".") or "body"
     return Problem(422, "invalid-request", f"{where}: {first['detail']}", errors=found)
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such field; /openapi.json lists those there are"
+    return str(error["msg"])
 
 
 def _pointer(location: Sequence[Any]) -> str:

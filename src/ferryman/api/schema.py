@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
 
 from ferryman.task import MAX_PRIORITY, TaskState
 
 #: Tasks in one request, all counts together.
 TASKS_AT_MOST = 10_000
 
-_EXAMPLE = {"queue": "emails", "task": "send", "args": {"to": "a@example.com", "subject": "hi"}}
+_EXAMPLE: JsonDict = {"queue": "emails", "task": "send", "args": {"to": "a@example.com", "subject": "hi"}}
 
 Queue = Annotated[str, Field(description="The queue's name.", examples=["emails"])]
 TaskId = Annotated[str, Field(description="The task's id.", examples=["welcome-42"])]

@@ -26,6 +26,8 @@ def serve(settings: ApiSettings, redis: RedisSettings) -> None:
     _log.info(
         "serving http://%s:%d (docs at /docs), Redis at %s; %s", settings.host, settings.port, redis.safe_url, guard
     )
+    # What uvicorn says of its start and stop is said above; its errors stay.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     uvicorn.run(
         app,
         host=settings.host,

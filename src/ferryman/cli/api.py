@@ -13,7 +13,7 @@ from ferryman.settings import RedisSettings
 
 @click.command()
 @click.option("--host", help="Address to listen on. Default: $FERRYMAN_API_HOST, then 127.0.0.1.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port. Default: $FERRYMAN_API_PORT, then 8000.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port. Default: $FERRYMAN_API_PORT, then 8000.")
 @click.option(
     "--insecure", is_flag=True, help="Serve other machines although there is no token. Anyone can then do anything."
 )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ferryman.admission import Admission, encode_args, new_task
+from ferryman.admission import Admission, batches, encode_args, new_task
 from ferryman.broker import Broker
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
@@ -105,7 +105,7 @@ def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
     try:
         Admission(queue, link.run(Inspector(queue).manifest())).check(task, args)
     except UnknownTask as error:
-        raise CommandFailed(f"{error.message}. If a newer worker will know it, add --allow-unknown.") from error
+        raise CommandFailed(f"{error.message}\nIf a newer worker will know it, add --allow-unknown.") from error
     except InvalidTask as error:
         raise CommandFailed(f"task {task!r}: parameter {error.field!r} {error.message}.") from error
 
@@ -113,7 +113,7 @@ def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
 def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Progress, as_json: bool) -> None:
     broker, accepted = Broker(queue), 0
     answers: list[dict[str, object]] = []
-    for calls in _chunks(map(broker.enqueue, _chunks(tasks, batch_size(first.args))), _CALLS):
+    for calls in _chunks(map(broker.enqueue, batches(tasks)), _CALLS):
         for reply in link.run_all(calls):
             if isinstance(reply, Exception):
                 if accepted:

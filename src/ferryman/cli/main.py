@@ -25,7 +25,10 @@ class FerrymanGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command; for one that is known but not installed, a command that says how to install it."""
         if point := installed().get(cmd_name):
-            command = point.load()
+            try:
+                command = point.load()
+            except ImportError as error:
+                raise CommandFailed(f"`ferryman {cmd_name}` is installed but cannot be loaded: {error}") from error
             if not isinstance(command, click.Command):
                 raise CommandFailed(f"the entry point {point.value!r} of `ferryman {cmd_name}` is not a click command")
             return command

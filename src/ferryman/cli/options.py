@@ -77,6 +77,6 @@ def connected(redis_url: str | None) -> Iterator[SyncLink]:
 def unreachable(settings: RedisSettings, error: BrokerUnavailable) -> str:
     """What a person should read when Redis does not answer."""
     return (
-        f"Redis unreachable at {settings.safe_url}: {error}\n"
+        f"Redis unreachable at {settings.safe_url}: {error.__cause__ or error}\n"
         "Start one with `ferryman dev`, or say where it is with --redis URL or FERRYMAN_REDIS_URL."
     )

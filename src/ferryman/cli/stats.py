@@ -10,7 +10,7 @@ from ferryman.cli.lookup import note_unknown
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
 from ferryman.cli.output import duration, note, print_json, print_table
 from ferryman.inspector import QueueStats
-from ferryman.overview import figures_of
+from ferryman.overview import figures_of, remarks
 from ferryman.plan import run_plan
 
 
@@ -47,7 +47,7 @@ def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None
 
 
 def _print_one(one: QueueStats) -> None:
-    title = f"{one.queue}  {_remarks(one)}".rstrip()
+    title = f"{one.queue}  {remarks(one)}".rstrip()
     click.echo(click.style(title, bold=True))
     values = {name: value for name, value in one.to_json_dict().items() if name != "queue"}
     values["oldest_waiting_s"] = f"{one.oldest_waiting_s:.1f}"
@@ -69,21 +69,8 @@ def _print_many(figures: Sequence[QueueStats]) -> None:
             one.failed,
             one.workers,
             duration(one.oldest_waiting_s) if one.waiting else "-",
-            _remarks(one),
+            remarks(one),
         )
         for one in figures
     ]
     print_table(headings, rows, numeric=headings[1:-1])
-
-
-def _remarks(one: QueueStats) -> str:
-    remarks = []
-    if one.hold:
-        remarks.append("held")
-    if one.parked:
-        remarks.append(f"{one.parked} parked")
-    if one.unaccounted:
-        remarks.append(f"{one.unaccounted} unaccounted")
-    if one.waiting and not one.workers and not one.hold:
-        remarks.append("no workers")
-    return f"({', '.join(remarks)})" if remarks else ""

@@ -17,7 +17,7 @@ from ferryman.task_view import moment, task_view
 @queue_argument
 @click.option("--state", type=state_type(), default=TaskState.WAITING.value, show_default=True, help="Which tasks.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over first.")
+@click.option("--offset", type=click.IntRange(0, 10_000), default=0, help="How many to pass over first.")
 @redis_option
 @json_option
 def tasks(queue: str, state: str, limit: int, offset: int, redis_url: str | None, as_json: bool) -> None:
@@ -53,5 +53,5 @@ def _detail(task: Task) -> str:
         case TaskState.ACTIVE:
             return f"on {task.worker}"
         case TaskState.DEAD:
-            return task.error.strip().splitlines()[-1][:80] if task.error.strip() else ""
+            return task.error.strip().partition("\n")[0][:80]
     return task.args.decode(errors="replace")[:80]

@@ -11,18 +11,20 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return {'unregistered'} end
 redis.call('LLEN', active)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'completed', 'run_ms')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local kept = redis.call('ZCARD', completed)
 local limits = redis.call('HMGET', config, 'completed_ms', 'completed_max')
-local keep = tonumber(limits[2] or '10000')
+local keep = math.floor(tonumber(limits[2] or '10000') or 10000)
 if tonumber(limits[1] or '3600000') == 0 then keep = 0 end
 
 local done, seen, reply = {}, {}, {'ok'}
 for i = 3, #ARGV, 3 do
   local id = ARGV[i]
-  local f = redis.call('HMGET', task .. id, 'state', 'worker', 'deliveries', 'unique')
+  local f = redis.pcall('HMGET', task .. id, 'state', 'worker', 'deliveries', 'unique')
   if f[1] == 'active' and f[2] == me and f[3] == ARGV[i + 1] and not seen[id] then
-    local owner = f[4] and redis.call('GET', unique .. f[4])
+    local owner = f[4] and redis.pcall('GET', unique .. f[4])
     done[#done + 1] = {id, ARGV[i + 2], owner == id and f[4]}
     seen[id] = true
   else
@@ -30,7 +32,13 @@ for i = 3, #ARGV, 3 do
   end
 end
 
-local scores = {}
+-- Lua passes a few thousand values to one command at most, so long batches go in pieces.
+local scores, PIECE = {}, 500
+local function keep_statuses()
+  if #scores == 0 then return end
+  redis.call('ZADD', completed, unpack(scores))
+  kept, scores = kept + #scores / 2, {}
+end
 for _, entry in ipairs(done) do
   local id, result, key = entry[1], entry[2], entry[3]
   redis.call('LREM', active, -1, id)
@@ -43,16 +51,17 @@ for _, entry in ipairs(done) do
     if result ~= '' then redis.call('HSET', task .. id, 'result', result) end
     scores[#scores + 1] = now
     scores[#scores + 1] = id
+    if #scores >= 2 * PIECE then keep_statuses() end
   end
 end
-if #scores > 0 then redis.call('ZADD', completed, unpack(scores)) end
+keep_statuses()
 -- What goes over the number goes at once, oldest first, at most as many as came in and a few of an old surplus.
-local surplus = math.min(kept + #scores / 2 - keep, #done + 50)
+local surplus = math.min(kept - keep, #done + 50)
 if surplus > 0 then
   local oldest = redis.call('ZPOPMIN', completed, surplus)
   local hashes = {}
   for i = 1, #oldest, 2 do hashes[#hashes + 1] = task .. oldest[i] end
-  if #hashes > 0 then redis.call('UNLINK', unpack(hashes)) end
+  for i = 1, #hashes, PIECE do redis.call('UNLINK', unpack(hashes, i, math.min(i + PIECE - 1, #hashes))) end
 end
 if #done > 0 then
   redis.call('HINCRBY', stats, 'completed', #done)

@@ -13,7 +13,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return 'unregistered' end
 redis.call('LLEN', active)
 redis.call('ZCARD', dead)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'run_ms')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt = tonumber(f[4] or '0') or 0

@@ -1,15 +1,17 @@
 -- discard: waiting | delayed | dead -> gone; also forgets kept statuses of completed (bounded batch)
 -- KEYS[1] waiting (LIST)   KEYS[2] priority (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] dead (ZSET)
 -- KEYS[5] completed (ZSET) KEYS[6] stats (HASH)      KEYS[7] task: (prefix of HASH)   KEYS[8] unique: (prefix of STRING)
--- ARGV[1] state ('' = any)   ARGV[2] limit, then the ids; none = from the front of that state
+-- ARGV[1] state ('' = any but completed)   ARGV[2] limit, then the ids; none = from the front of that state
 -- Returns {left in that state (0 for any), then 2 per id: id, what was found: waiting, delayed, dead, completed = gone now;
---          'active', 'other' or 'missing' = left alone}
+--          'active', 'other' or 'missing' = left alone, as is 'completed' when any state was asked for}
 -- A waiting id in the middle of the list leaves its entry behind as a ghost, which fetch drops: no search of a long list.
 local waiting, priority, delayed, dead, completed, stats, task, unique = unpack(KEYS)
 local wanted, limit = ARGV[1], tonumber(ARGV[2])
 local sets = {delayed = delayed, dead = dead, completed = completed}
 
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'ghosts', 'discarded', 'parked')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local length = redis.call('LLEN', waiting)
 local ranked = redis.call('ZCARD', priority)
 for _, set in pairs(sets) do redis.call('ZCARD', set) end
@@ -17,8 +19,10 @@ for _, set in pairs(sets) do redis.call('ZCARD', set) end
 -- What is to go: {id, state, unique key it owns, parked, its entry is taken from the list's front}
 local found, reply, seen, ghosts, from_front = {}, {0}, {}, 0, 0
 local function read(id, at_front)
-  local f = redis.call('HMGET', task .. id, 'state', 'unique', 'parked')
-  local owner = f[2] and redis.call('GET', unique .. f[2])
+  local f = redis.pcall('HMGET', task .. id, 'state', 'unique', 'parked')
+  -- A record that is no hash can go too: it stands where it was read from.
+  if f.err then return {id, at_front and 'waiting' or redis.call('ZSCORE', dead, id) and 'dead', false, false, at_front} end
+  local owner = f[2] and redis.pcall('GET', unique .. f[2])
   return {id, f[1], owner == id and f[2], f[3], at_front}
 end
 if #ARGV > 2 then
@@ -28,9 +32,9 @@ if #ARGV > 2 then
     reply[#reply + 1] = ARGV[i]
     if seen[ARGV[i]] then
       reply[#reply + 1] = 'missing'
-    elseif state == 'active' or state == 'missing' then
+    elseif state == 'active' or state == 'missing' or (wanted == '' and state == 'completed') then
       reply[#reply + 1] = state
-    elseif wanted ~= '' and state ~= wanted then
+    elseif wanted ~= '' and state ~= wanted or state ~= 'waiting' and not sets[state] then
       reply[#reply + 1] = 'other'
     else
       reply[#reply + 1] = state

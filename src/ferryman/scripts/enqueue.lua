@@ -6,6 +6,7 @@
 -- Returns {'ok', then 2 per task: id of the task that exists now, 1 created | 0 existed}
 --      or {'protocol', number found in Redis}
 -- The id is the idempotency key: valid while the task or its kept status exists.
+-- The marker of a priority above 0 goes to the front of waiting, of one below 0 to the back.
 local waiting, delayed, priority, stats, config, task, unique = unpack(KEYS)
 
 local clock = redis.call('TIME')
@@ -18,8 +19,10 @@ end
 redis.call('LLEN', waiting)
 redis.call('ZCARD', delayed)
 redis.call('ZCARD', priority)
+for _, count in ipairs(redis.call('HMGET', stats, 'enqueued', 'sequence')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local sequence = tonumber(redis.call('HGET', stats, 'sequence') or '0')
-if not sequence then return redis.error_reply('REFUSED stats.sequence is not a number') end
 
 local reply, fresh, owners = {'ok'}, {}, {}
 for i = 2, #ARGV, 8 do
@@ -29,8 +32,11 @@ for i = 2, #ARGV, 8 do
     existing = id
   elseif key ~= '' then
     existing = owners['key ' .. key] or redis.call('GET', unique .. key)
-    -- A key whose owner is gone (trimmed by hand) holds nobody back.
-    if existing and not owners['key ' .. key] and redis.call('EXISTS', task .. existing) == 0 then existing = false end
+    -- A key whose owner is gone or dead (both only after damage: the scripts give keys back) holds nobody back.
+    if existing and not owners['key ' .. key] then
+      local state = redis.pcall('HGET', task .. existing, 'state')
+      if type(state) ~= 'string' or state == 'dead' then existing = false end
+    end
   end
   reply[#reply + 1] = existing or id
   reply[#reply + 1] = existing and 0 or 1
@@ -60,7 +66,7 @@ for _, i in ipairs(fresh) do
     redis.call('HSET', hash, 'priority', rank, 'score', string.format('%.0f', score))
     if state == 'waiting' then
       redis.call('ZADD', priority, string.format('%.0f', score), id)
-      redis.call('RPUSH', waiting, '*')
+      redis.call(score < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
     end
   elseif state == 'waiting' then
     redis.call('LPUSH', waiting, id)

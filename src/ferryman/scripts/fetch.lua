@@ -10,6 +10,7 @@
 -- A suspect comes alone in its batch; its worker starts it when all else that it holds has ended.
 -- A marker stands for the first of `priority`; one without a task behind it, and an id that is not waiting
 -- (cancelled), are ghosts: counted in stats.ghosts by who left them, dropped here.
+-- A damaged record (no hash, or no number where one belongs) can't be run by anybody: it goes to dead.
 local waiting, handed, priority, active, workers, worker, dead, stats, config, task = unpack(KEYS)
 local me, limit, given = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
@@ -19,14 +20,16 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local deadline = tonumber(redis.call('ZSCORE', workers, me) or '0')
 if deadline <= 0 then return {'unregistered', now, 0} end
 redis.call('ZCARD', dead)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'ghosts')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local in_handed = given ~= '' and redis.call('LPOS', handed, given)
 local held = redis.call('LLEN', active)
 local leases = redis.call('HMGET', worker, 'drain_until_ms', 'alone')
 
 local rests = false
 if redis.call('HGET', config, 'hold') == '1' then rests = 'held'
-elseif tonumber(leases[1] or '0') > now then rests = 'draining'
+elseif (tonumber(leases[1] or '0') or 0) > now then rests = 'draining'
 elseif leases[2] and held > 0 then rests = 'alone' end
 if rests then
   if in_handed then
@@ -42,6 +45,14 @@ if #entries < limit then
   local front = redis.call('LRANGE', waiting, #entries - limit, -1)
   for i = #front, 1, -1 do entries[#entries + 1] = front[i] end
 end
+local NUMBERS = {5, 6, 7, 8, 10, 11} -- attempt, deliveries, enqueued_ms, since_ms, parks, crashes
+local function damaged(f)
+  if f.err then return true end
+  for _, i in ipairs(NUMBERS) do
+    if f[i] and not string.find(f[i], '^%d+$') then return true end
+  end
+  return false
+end
 local chosen, broken, ghosts, seen, ranked, markers, used, alone = {}, {}, 0, {}, false, 0, 0, false
 for position, entry in ipairs(entries) do
   local id = entry
@@ -52,15 +63,17 @@ for position, entry in ipairs(entries) do
   end
   local f = id and not seen[id] and redis.pcall('HMGET', task .. id, 'state', 'name', 'args', 'options', 'attempt',
     'deliveries', 'enqueued_ms', 'since_ms', 'suspect', 'parks', 'crashes')
-  local suspect = f and not f.err and f[1] == 'waiting' and f[9]
+  local takes = f and (f.err or f[1] == 'waiting')
+  local breaks = takes and damaged(f)
+  local suspect = takes and not breaks and f[9]
   if suspect and #chosen > 0 then
     if entry == '*' then markers = markers - 1 end
     break
   end
   used = position
   if id then seen[id] = true end
-  if f and f.err then broken[#broken + 1] = id
-  elseif f and f[1] == 'waiting' then chosen[#chosen + 1] = {id, f}
+  if breaks then broken[#broken + 1] = id
+  elseif takes then chosen[#chosen + 1] = {id, f}
   else ghosts = ghosts + 1 end
   if suspect then
     alone = id
@@ -74,11 +87,14 @@ if in_handed then redis.call('LREM', handed, -1, given) end
 if from_waiting > 0 then redis.call('LTRIM', waiting, 0, -from_waiting - 1) end
 for i = 1, math.min(markers, ranked and #ranked or 0) do redis.call('ZREM', priority, ranked[i]) end
 if ghosts > 0 then redis.call('HINCRBY', stats, 'ghosts', -ghosts) end
-for _, id in ipairs(broken) do redis.call('ZADD', dead, now, id) end
+for _, id in ipairs(broken) do
+  redis.call('ZADD', dead, now, id)
+  redis.pcall('HSET', task .. id, 'state', 'dead', 'since_ms', now, 'finished_ms', now, 'error', 'its record is damaged')
+end
 local reply = {'ok', now, 0}
 for i, pair in ipairs(chosen) do
   local id, f = pair[1], pair[2]
-  local token = (tonumber(f[6] or '0') or 0) + 1
+  local token = tonumber(f[6] or '0') + 1
   redis.call('LPUSH', active, id)
   redis.call('HSET', task .. id, 'state', 'active', 'worker', me, 'deliveries', token, 'since_ms', now)
   reply[i + 3] = {id, f[2] or '', f[3] or '', f[4] or '', f[5] or '0', token, f[7] or '0', f[8] or '0',

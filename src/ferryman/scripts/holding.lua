@@ -6,6 +6,7 @@ local reply = {}
 local ids = redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)
 for i = #ids, 1, -1 do
   reply[#reply + 1] = ids[i]
-  reply[#reply + 1] = redis.call('HGET', KEYS[2] .. ids[i], 'deliveries') or '0'
+  local token = redis.pcall('HGET', KEYS[2] .. ids[i], 'deliveries')
+  reply[#reply + 1] = type(token) == 'string' and string.match(token, '^%d+$') or '0'
 end
 return reply

@@ -1,40 +1,50 @@
 -- promote: delayed and due -> waiting (bounded batch)
 -- KEYS[1] delayed (ZSET)   KEYS[2] waiting (LIST)   KEYS[3] priority (ZSET)   KEYS[4] stats (HASH)
--- KEYS[5] task: (prefix of HASH)
+-- KEYS[5] task: (prefix of HASH)   KEYS[6] dead (ZSET)
 -- ARGV[1] limit
+-- A task whose record is no hash goes to dead, so that it does not hold up those behind it.
 -- Returns {promoted, when the next one is due (epoch ms, -1 = none), how late the latest was (ms), now (ms)}
-local delayed, waiting, priority, stats, task = unpack(KEYS)
+local delayed, waiting, priority, stats, task, dead = unpack(KEYS)
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
-redis.call('HLEN', stats)
+redis.call('ZCARD', dead)
+for _, count in ipairs(redis.call('HMGET', stats, 'parked')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
 local found = {}
 for i = 1, #due, 2 do
-  found[#found + 1] = {due[i], redis.call('HMGET', task .. due[i], 'score', 'parked')}
+  found[#found + 1] = {due[i], redis.pcall('HMGET', task .. due[i], 'score', 'parked')}
 end
 
-local lag, parked = 0, 0
+local promoted, lag, parked = 0, 0, 0
 if #due > 0 then lag = now - tonumber(due[2]) end
 for _, entry in ipairs(found) do
   local id, fields = entry[1], entry[2]
+  local score = fields[1] and string.match(fields[1], '^%-?%d+$')
   redis.call('ZREM', delayed, id)
-  redis.call('HSET', task .. id, 'state', 'waiting', 'since_ms', now)
-  if fields[2] then
-    redis.call('HDEL', task .. id, 'parked')
-    parked = parked + 1
-  end
-  if fields[1] then
-    redis.call('ZADD', priority, fields[1], id)
-    redis.call('RPUSH', waiting, '*')
+  if fields.err then
+    redis.call('ZADD', dead, now, id)
   else
-    redis.call('LPUSH', waiting, id)
+    redis.call('HSET', task .. id, 'state', 'waiting', 'since_ms', now)
+    promoted = promoted + 1
+    if fields[2] then
+      redis.call('HDEL', task .. id, 'parked')
+      parked = parked + 1
+    end
+    if score then
+      redis.call('ZADD', priority, score, id)
+      redis.call(tonumber(score) < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
+    else
+      redis.call('LPUSH', waiting, id)
+    end
   end
 end
 if parked > 0 then redis.call('HINCRBY', stats, 'parked', -parked) end
 
 local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-return {#found, first[2] and tonumber(first[2]) or -1, lag, now}
+return {promoted, first[2] and tonumber(first[2]) or -1, lag, now}

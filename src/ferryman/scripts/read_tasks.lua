@@ -32,13 +32,19 @@ elseif state == 'delayed' then add(redis.call('ZRANGE', delayed, 0, last))
 elseif state == 'dead' then add(redis.call('ZREVRANGE', dead, 0, last))
 elseif state == 'completed' then add(redis.call('ZREVRANGE', completed, 0, last)) end
 
-local reply = {}
+local reply, seen = {}, {}
 local first = state == '' and 1 or offset + 1
 for i = first, state == '' and #ids or math.min(#ids, offset + limit) do
   local row = {ids[i], tonumber(redis.call('ZSCORE', delayed, ids[i]) or '0')}
-  local record = redis.call('HGETALL', task .. ids[i])
-  for _, word in ipairs(record) do row[#row + 1] = word end
-  -- Behind a cancelled task its id may still stand in the list, as a ghost.
-  if #record > 0 then reply[#reply + 1] = row end
+  local record, moved = redis.pcall('HGETALL', task .. ids[i]), false
+  if record.err then record = {'error', 'its record is no hash', 'state', state} end
+  for j = 1, #record, 2 do
+    row[j + 2], row[j + 3] = record[j], record[j + 1]
+    if record[j] == 'state' then moved = record[j + 1] ~= state end
+  end
+  -- Behind a cancelled task its id may still stand in the list, as a ghost; the same id may be in use again elsewhere.
+  local ghost = state == 'waiting' and (moved or seen[ids[i]])
+  if #record > 0 and not ghost then reply[#reply + 1] = row end
+  seen[ids[i]] = true
 end
 return reply

@@ -23,7 +23,7 @@ local beat_ms = tonumber(w[1] or '1000') or 1000
 
 if deadline > 0 then
   local limits = redis.call('HMGET', config, 'vouch_max_ms')
-  if tonumber(w[2] or '0') > now and now - deadline < tonumber(limits[1] or '60000') then return {'vouched', 0, 0, 0} end
+  if (tonumber(w[2] or '0') or 0) > now and now - deadline < (tonumber(limits[1] or '60000') or 60000) then return {'vouched', 0, 0, 0} end
   local looks, first, last = 1, now, now
   local seen = redis.call('HGET', suspected, id)
   if seen then
@@ -46,54 +46,62 @@ end
 redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
 redis.call('ZCARD', dead)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'recovered')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local caps = redis.call('HMGET', config, 'crashes_max', 'recoveries_max')
-local crashes_max, recoveries_max = tonumber(caps[1] or '3'), tonumber(caps[2] or '100')
+local crashes_max, recoveries_max = tonumber(caps[1] or '3') or 3, tonumber(caps[2] or '100') or 100
 local length = redis.call('LLEN', active)
-local held = tonumber(w[5] or length)
+local held = tonumber(w[5] or length) or length
 local ids = redis.call('LRANGE', active, 0, limit - 1)
 local found = {}
 for _, held_id in ipairs(ids) do
-  local f = redis.call('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence')
-  f[6] = f[4] and redis.call('GET', unique .. f[4])
+  local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence')
+  f[3] = f[3] and string.match(f[3], '^%-?%d+$')
+  f[6] = f[4] and redis.pcall('GET', unique .. f[4])
   found[#found + 1] = {held_id, f}
 end
 
 if deadline > 0 then
   redis.call('ZADD', workers, 0, id)
-  redis.call('HSET', worker, 'held', held)
   redis.call('HDEL', suspected, id)
 end
+if not w[5] then redis.call('HSET', worker, 'held', held) end
 local to_waiting, to_dead = 0, 0
 local proof = cjson.encode({worker = id, pod = w[6] or '', reason = w[3] or 'heartbeat', at_ms = string.format('%.0f', now), held = held})
 -- From the newest to the oldest, so that the oldest ends up at the front.
 for _, pair in ipairs(found) do
   local held_id, f = pair[1], pair[2]
   local hash = task .. held_id
-  local crashes, recoveries = tonumber(f[1] or '0') or 0, (tonumber(f[2] or '0') or 0) + 1
-  local charged = held == 1 and not w[4]
-  if charged then
-    crashes = crashes + 1
-    redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[5] and f[5] .. '\n' or '') .. proof)
-  end
-  redis.call('HSET', hash, 'recoveries', recoveries, 'since_ms', now)
-  redis.call('HDEL', hash, 'worker')
-  if (charged and crashes >= crashes_max) or recoveries >= recoveries_max then
+  if f.err then -- no record to speak of: a person decides
     redis.call('ZADD', dead, now, held_id)
-    redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error',
-      charged and 'its worker died ' .. crashes .. ' times while it ran alone' or 'recovered ' .. recoveries .. ' times without an end')
-    if f[6] == held_id then redis.call('DEL', unique .. f[4]) end
     to_dead = to_dead + 1
   else
-    redis.call('HSET', hash, 'state', 'waiting')
-    if charged then redis.call('HDEL', hash, 'suspect') elseif not w[4] then redis.call('HSET', hash, 'suspect', 1) end
-    if f[3] then
-      redis.call('ZADD', priority, f[3], held_id)
-      redis.call('RPUSH', waiting, '*')
-    else
-      redis.call('RPUSH', waiting, held_id)
+    local crashes, recoveries = tonumber(f[1] or '0') or 0, (tonumber(f[2] or '0') or 0) + 1
+    local charged = held == 1 and not w[4]
+    if charged then
+      crashes = crashes + 1
+      redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[5] and f[5] .. '\n' or '') .. proof)
     end
-    to_waiting = to_waiting + 1
+    redis.call('HSET', hash, 'recoveries', recoveries, 'since_ms', now)
+    redis.call('HDEL', hash, 'worker')
+    if (charged and crashes >= crashes_max) or recoveries >= recoveries_max then
+      redis.call('ZADD', dead, now, held_id)
+      redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error',
+        charged and 'its worker died ' .. crashes .. ' times while it ran alone' or 'recovered ' .. recoveries .. ' times without an end')
+      if f[6] == held_id then redis.call('DEL', unique .. f[4]) end
+      to_dead = to_dead + 1
+    else
+      redis.call('HSET', hash, 'state', 'waiting')
+      if charged then redis.call('HDEL', hash, 'suspect') elseif not w[4] then redis.call('HSET', hash, 'suspect', 1) end
+      if f[3] then
+        redis.call('ZADD', priority, f[3], held_id)
+        redis.call('RPUSH', waiting, '*')
+      else
+        redis.call('RPUSH', waiting, held_id)
+      end
+      to_waiting = to_waiting + 1
+    end
   end
 end
 redis.call('LTRIM', active, #found, -1)

@@ -20,7 +20,7 @@ local seen = redis.call('HMGET', handed_seen, unpack(entries))
 redis.call('DEL', handed_seen)
 local returned = 0
 for i, entry in ipairs(entries) do
-  local first = tonumber(seen[i] or now)
+  local first = tonumber(seen[i] or now) or now
   if now - first >= FORGOTTEN_MS then
     redis.call('LREM', handed, -1, entry)
     redis.call('RPUSH', waiting, entry)

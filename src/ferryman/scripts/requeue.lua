@@ -16,9 +16,9 @@ redis.call('ZCARD', priority)
 local moved, seen, reply = {}, {}, {'ok'}
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]
-  local f = redis.call('HMGET', task .. id, 'state', 'worker', 'deliveries', 'score')
+  local f = redis.pcall('HMGET', task .. id, 'state', 'worker', 'deliveries', 'score')
   if f[1] == 'active' and f[2] == me and f[3] == ARGV[i + 1] and not seen[id] then
-    moved[#moved + 1] = {id, f[4]}
+    moved[#moved + 1] = {id, f[4] and string.match(f[4], '^%-?%d+$')}
     seen[id] = true
   else
     reply[#reply + 1] = id

@@ -14,7 +14,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return 'unregistered' end
 redis.call('LLEN', active)
 redis.call('ZCARD', delayed)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'parked', 'run_ms')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt, parks = tonumber(f[4] or '0'), tonumber(f[5] or '0')
@@ -23,7 +25,7 @@ if not attempt or not parks then return redis.error_reply('REFUSED task ' .. id 
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', delayed, now + tonumber(delay_ms), id)
 redis.call('HSET', hash, 'state', 'delayed', 'since_ms', now)
-redis.call('HDEL', hash, 'worker', 'suspect')
+redis.call('HDEL', hash, 'worker')
 if err ~= '' then redis.call('HSET', hash, 'error', err) end
 if park == '1' then
   redis.call('HSET', hash, 'parked', 1, 'parks', parks + 1)
@@ -33,6 +35,7 @@ else
     redis.call('HSET', hash, 'attempt', attempt + 1)
     redis.call('HINCRBY', stats, 'failed', 1)
   end
+  redis.call('HDEL', hash, 'suspect')
   redis.call('HINCRBY', stats, 'retried', 1)
   redis.call('HINCRBY', stats, 'run_ms', run_ms)
 end

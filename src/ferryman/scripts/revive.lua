@@ -10,15 +10,17 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'revived')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local ids = {unpack(ARGV, 2)}
 if #ids == 0 then ids = redis.call('ZRANGE', dead, 0, ARGV[1] - 1) end
 local found, taken = {}, {}
 for _, id in ipairs(ids) do
-  local f = redis.call('HMGET', task .. id, 'name', 'score', 'unique')
-  local owner = f[3] and (taken[f[3]] or redis.call('GET', unique .. f[3]))
+  local f = redis.pcall('HMGET', task .. id, 'name', 'score', 'unique')
+  local owner = f[3] and (taken[f[3]] or redis.pcall('GET', unique .. f[3]))
   if f[1] and redis.call('ZSCORE', dead, id) and not taken['id ' .. id] and (not owner or owner == id) then
-    found[#found + 1] = {id, f[2], f[3]}
+    found[#found + 1] = {id, f[2] and string.match(f[2], '^%-?%d+$'), f[3]}
     taken['id ' .. id] = true
     if f[3] then taken[f[3]] = id end
   end
@@ -33,7 +35,7 @@ for _, entry in ipairs(found) do
   if key then redis.call('SET', unique .. key, id) end
   if score then
     redis.call('ZADD', priority, score, id)
-    redis.call('RPUSH', waiting, '*')
+    redis.call(tonumber(score) < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
   else
     redis.call('LPUSH', waiting, id)
   end

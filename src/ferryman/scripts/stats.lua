@@ -12,6 +12,9 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local counters = redis.call('HGETALL', stats)
+for i = 2, #counters, 2 do
+  if not tonumber(counters[i]) then return redis.error_reply('REFUSED a counter in stats is no number') end
+end
 local ghosts = tonumber(redis.call('HGET', stats, 'ghosts') or '0')
 local depth = redis.call('LLEN', waiting) + redis.call('LLEN', handed) - ghosts
 
@@ -26,8 +29,8 @@ end
 -- The oldest stands at the front of the list, first in its priority, or in handed; ghosts in between are passed over.
 local oldest = -1
 local function consider(id)
-  local f = redis.call('HMGET', task .. id, 'state', 'since_ms')
-  local since = f[1] == 'waiting' and tonumber(f[2] or '')
+  local f = redis.pcall('HMGET', task .. id, 'state', 'since_ms')
+  local since = not f.err and f[1] == 'waiting' and tonumber(f[2] or '')
   if since and (oldest < 0 or since < oldest) then oldest = since end
   return since
 end

@@ -8,10 +8,12 @@ local limit = tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-redis.call('HLEN', stats)
+for _, count in ipairs(redis.call('HMGET', stats, 'discarded')) do
+  if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
+end
 local keep = redis.call('HMGET', config, 'completed_ms', 'completed_max', 'dead_ms')
-local completed_ms, completed_max = tonumber(keep[1] or '3600000'), tonumber(keep[2] or '10000')
-local dead_ms = tonumber(keep[3] or '2592000000')
+local completed_ms, completed_max = tonumber(keep[1] or '3600000') or 3600000, math.floor(tonumber(keep[2] or '10000') or 10000)
+local dead_ms = tonumber(keep[3] or '2592000000') or 2592000000
 local old = redis.call('ZRANGEBYSCORE', completed, '-inf', now - completed_ms, 'LIMIT', 0, limit)
 local surplus = math.min(redis.call('ZCARD', completed) - completed_max, limit)
 if surplus > #old then old = redis.call('ZRANGE', completed, 0, surplus - 1) end

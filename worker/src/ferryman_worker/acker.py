@@ -17,7 +17,7 @@ from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.errors import BrokerError, BrokerRefused
 from ferryman.protocol import Completion, Delivery, ExitReply, Outcomes
-from ferryman_worker.counters import Counters
+from ferryman_worker.counters import UNKNOWN, Counters
 from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Acker:
         self._counters = counters
         self._completions: list[Completion] = []
         self._exits: list[Exit] = []
-        self._returns: list[Delivery] = []
+        self._returns: list[tuple[str, int]] = []
         self._since = 0.0
         #: Exits that Redis refused: their data is broken, they stay in its list until a person looks.
         self._refused: dict[tuple[str, int], None] = {}
@@ -79,7 +79,12 @@ class Acker:
             self._since = time.monotonic()
         for delivery in deliveries:
             self._counters.of(delivery.name).requeued += 1
-        self._returns.extend(deliveries)
+        self._returns.extend((delivery.id, delivery.token) for delivery in deliveries)
+
+    def give_back_unknown(self, held: Sequence[tuple[str, int]]) -> None:
+        """The same for tasks of which only (id, token) is known: the reply that brought them was lost."""
+        self._counters.of(UNKNOWN).requeued += len(held)
+        self._returns.extend(held)
 
     # State.
 
@@ -99,8 +104,7 @@ class Acker:
             yield completion.id, completion.token
         for leaving in self._exits:
             yield leaving.id, leaving.token
-        for delivery in self._returns:
-            yield delivery.id, delivery.token
+        yield from self._returns
         yield from self._refused
 
     # Out.
@@ -114,7 +118,7 @@ class Acker:
             calls.append(self._broker.complete(worker, completions))
         calls.extend(self._call(worker, leaving) for leaving in exits)
         if returns:
-            calls.append(self._broker.requeue(worker, [(d.id, d.token) for d in returns]))
+            calls.append(self._broker.requeue(worker, returns))
         return Batch(calls, len(completions), len(exits), len(returns))
 
     def settle(self, batch: Batch, replies: Sequence[Any]) -> None:
@@ -136,8 +140,7 @@ class Acker:
                 remaining.append(leaving)
         self._exits[: batch.exits] = remaining
         if batch.returns:
-            keys = [(d.id, d.token) for d in self._returns[: batch.returns]]
-            kept = self._answered(next(answers), keys)
+            kept = self._answered(next(answers), self._returns[: batch.returns])
             unanswered = kept or unanswered
             if kept is None:
                 del self._returns[: batch.returns]
@@ -171,7 +174,8 @@ class Acker:
                 self._one_by_one = True
                 return reply
             case BrokerRefused():
-                logger.error("Redis refused an outcome, the task stays active: %s", reply, extra={"task_id": keys[0][0]})
+                where = {"task_id": keys[0][0]}
+                logger.error("Redis refused an outcome, its task stays active: %s", reply, extra=where)
                 self._counters.broker_errors += 1
                 self._refused[keys[0]] = None
             case BrokerError():

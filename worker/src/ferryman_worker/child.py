@@ -18,6 +18,7 @@ import msgspec
 
 from ferryman.context import Context
 from ferryman.errors import InvalidTask
+from ferryman.handler import AnyHandler
 from ferryman.queue import Queue
 from ferryman_worker.drive import current_run
 from ferryman_worker.outcome import Failure, describe, malformed
@@ -50,18 +51,18 @@ decode_report = msgspec.msgpack.Decoder(Report).decode
 class Child:
     """The handlers of a queue, in a process that serves one socket."""
 
-    def __init__(self, queue: Queue[Any]) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._lifespan: AbstractAsyncContextManager[Any] | None = None
         self._deps: object = None
-        self._runner: asyncio.Runner | None = None
+        self._runner = asyncio.Runner()
 
     def serve(self, line: socket.socket) -> None:
         """Until the worker closes the line; then the process ends at once, as nothing here is worth keeping."""
         while (message := _receive(line)) is not None:
             report = encode(self.run(decode_assignment(message)))
             line.sendall(FRAME.pack(len(report)) + report)
-        if self._lifespan is not None and self._runner is not None:
+        if self._lifespan is not None:
             self._runner.run(_leave(self._lifespan))
         os._exit(0)
 
@@ -78,7 +79,7 @@ class Child:
             return Report(describe(error, handler.dead_letter_on))
         return Report()
 
-    def _call(self, handler: Any, assignment: Assignment, arguments: Mapping[str, object]) -> None:
+    def _call(self, handler: AnyHandler, assignment: Assignment, arguments: Mapping[str, object]) -> None:
         run = Context(
             self._dependencies() if handler.wants_context else None,
             task_id=assignment.task_id,
@@ -91,23 +92,16 @@ class Child:
         token = current_run.set(run)
         try:
             positional = (run,) if handler.wants_context else ()
-            outcome = handler.function(*positional, **arguments)
-            if handler.is_async:
-                self._loop().run(outcome)
+            handler.function(*positional, **arguments)
         finally:
             current_run.reset(token)
 
     def _dependencies(self) -> object:
         if self._lifespan is None and self._queue.lifespan is not None:
             lifespan = self._queue.lifespan()
-            self._deps = self._loop().run(_enter(lifespan))
+            self._deps = self._runner.run(_enter(lifespan))
             self._lifespan = lifespan
         return self._deps
-
-    def _loop(self) -> asyncio.Runner:
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner
 
 
 async def _enter(lifespan: AbstractAsyncContextManager[Any]) -> Any:

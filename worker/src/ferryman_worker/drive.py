@@ -36,6 +36,7 @@ def drive(
     except StopIteration as end:
         return end.value
     suspended()
+    failure: BaseException | None
     while True:
         try:
             got = yield waits_for
@@ -43,10 +44,10 @@ def drive(
             coroutine.close()
             raise
         except BaseException as error:  # noqa: BLE001  (a cancellation, on its way to the handler)
-            step, given = coroutine.throw, error
+            failure, got = error, None
         else:
-            step, given = coroutine.send, got
+            failure = None
         try:
-            waits_for = enter(step, given)
+            waits_for = enter(coroutine.send, got) if failure is None else enter(coroutine.throw, failure)
         except StopIteration as end:
             return end.value

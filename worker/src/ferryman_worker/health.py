@@ -108,7 +108,7 @@ def _serve_one(client: socket.socket, board: Board, hang_timeout_ms: int, line: 
                 if not part:
                     return
                 request += part
-            method, path = (request.split(b"\r\n", 1)[0].decode("latin-1").split(" ") + ["", ""])[:2]
+            method, path, *_ = *request.split(b"\r\n", 1)[0].decode("latin-1").split(" "), "", ""
             if method in ("GET", "HEAD"):
                 response = answer(path.partition("?")[0], board, hang_timeout_ms, line.ask)
             else:

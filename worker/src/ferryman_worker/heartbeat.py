@@ -41,7 +41,7 @@ _LONGEST_ROUND_S = 0.5
 class BlockingLink(Protocol):
     """What the child needs of ferryman.link.SyncLink."""
 
-    def run(self, call: Call[Beat]) -> Beat: ...  # noqa: D102
+    def run(self, call: Call[Beat]) -> Beat: ...
 
 
 class Heart:

@@ -35,9 +35,13 @@ class WorkerCollector(Collector):
         queue = self._counters.queue
         yield self._tasks()
         yield self._run_seconds()
-        yield _histogram("ferryman_task_wait_seconds", "From waiting to this worker.", queue, self._counters.wait_seconds)
+        yield _histogram(
+            "ferryman_task_wait_seconds", "From waiting to this worker.", queue, self._counters.wait_seconds
+        )
         yield _gauge("ferryman_tasks_in_progress", "Tasks whose code runs now.", queue, self.in_progress)
-        yield _histogram("ferryman_fetch_batch_tasks", "Tasks that one fetch brought.", queue, self._counters.fetch_batch)
+        yield _histogram(
+            "ferryman_fetch_batch_tasks", "Tasks that one fetch brought.", queue, self._counters.fetch_batch
+        )
         yield _histogram("ferryman_flush_batch_tasks", "Outcomes sent in one go.", queue, self._counters.flush_batch)
         yield _counter(
             "ferryman_stale_outcomes", "Outcomes of tasks that had moved on.", queue, self._counters.stale_outcomes

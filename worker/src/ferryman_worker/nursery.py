@@ -55,7 +55,13 @@ def _serve(line: socket.socket, serve_child: Callable[[socket.socket], None]) ->
 def _fork_child(line: socket.socket, serve_child: Callable[[socket.socket], None]) -> None:
     worker_end, child_end = socket.socketpair()
     nursery = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # out of memory or of pids: this task fails, the next one may find room
+        child_end.close()
+        worker_end.close()
+        line.sendall(ANSWER.pack(0))
+        return
     if pid == 0:
         try:
             die_with_parent(nursery)

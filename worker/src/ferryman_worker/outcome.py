@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ferryman.backoff import retry_delay_ms
 from ferryman.errors import FerrymanError
 from ferryman.options import RunSettings
-from ferryman.backoff import retry_delay_ms
 from ferryman.retry import Retry
 
 #: A name that no handler knows is put aside this often, then it is dead: about half an hour, a rolling deploy.

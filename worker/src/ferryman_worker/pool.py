@@ -92,11 +92,11 @@ class Pool:
         for slot in self._slots:
             slot.stop()
 
-    async def ended(self, patience_s: float) -> bool:
-        """Waits until nothing runs; False when something still does after `patience_s`."""
+    async def ended(self, patience_s: float, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Waits until nothing runs; False when something still does after `patience_s`, or `unless` came true."""
         give_up = time.monotonic() + patience_s
         while self.running:
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up or unless():
                 return False
             await asyncio.sleep(0.01)
         return True

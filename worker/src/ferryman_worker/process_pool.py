@@ -1,7 +1,8 @@
 """Process pool: the worker's side of the children that run `run_in="process"` tasks.
 
 A child has one task at a time, so killing it stops that task and no other. A child that died is replaced by the
-next task that needs one; the task it had failed, and nothing else did.
+next task that needs one; the task it had failed, and nothing else did. If the nursery itself dies, every child
+dies with it and the worker must stop: `lost` is called.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from ferryman_worker.child import FRAME, Assignment, decode_report, encode
@@ -52,9 +53,6 @@ class ChildHandle:
         except (OSError, EOFError):
             self.usable = False
             raise ChildDied("the process that ran it ended") from None
-        except asyncio.CancelledError:
-            self.kill()
-            raise
         if report.failure is not None:
             raise FailedInChild(report.failure)
 
@@ -62,8 +60,9 @@ class ChildHandle:
 class ProcessPool:
     """Children on demand: as many as tasks ever ran at the same time. Without a nursery it has none."""
 
-    def __init__(self, nursery: socket.socket | None) -> None:
+    def __init__(self, nursery: socket.socket | None, lost: Callable[[], None]) -> None:
         self._nursery = nursery
+        self._lost = lost
         if nursery is not None:
             nursery.setblocking(False)
         self._asking = asyncio.Lock()
@@ -77,9 +76,6 @@ class ProcessPool:
             yield child
         except ChildDied:
             raise ChildDied(f"the process that ran it {_ending(await self._reap(child))}") from None
-        except asyncio.CancelledError:
-            await self._reap(child)
-            raise
         finally:
             if child.usable:
                 self._idle.append(child)
@@ -96,6 +92,8 @@ class ProcessPool:
         async with self._asking:
             await self._ask(b"f", 0)
             answer, descriptors, _, _ = socket.recv_fds(self._nursery, ANSWER.size, 1)
+        if not answer:
+            self._lost()
         if not descriptors:
             raise ChildDied("no process could be started for it")
         line = socket.socket(fileno=descriptors[0])
@@ -109,20 +107,31 @@ class ProcessPool:
         async with self._asking:
             await self._ask(b"r", child.pid)
             answer = self._nursery.recv(ANSWER.size)
+        if not answer:
+            self._lost()
         return int(ANSWER.unpack(answer)[0]) if len(answer) == ANSWER.size else 0
 
     async def _ask(self, what: bytes, pid: int) -> None:
-        """Sends a request and waits until an answer can be read. Shielded: an answer must find its asker."""
+        """Sends a request and waits until its answer can be read; no caller is ever cancelled in here."""
         assert self._nursery is not None
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._nursery, REQUEST.pack(what, pid))
+        try:
+            await loop.sock_sendall(self._nursery, REQUEST.pack(what, pid))
+        except OSError:
+            self._lost()
+            raise ChildDied("the process that forks children has ended") from None
         readable = loop.create_future()
         descriptor = self._nursery.fileno()
-        loop.add_reader(descriptor, lambda: readable.done() or readable.set_result(None))
+        loop.add_reader(descriptor, _resolve, readable)
         try:
             await readable
         finally:
             loop.remove_reader(descriptor)
+
+
+def _resolve(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)
 
 
 async def _read(loop: asyncio.AbstractEventLoop, line: socket.socket, size: int) -> bytes:

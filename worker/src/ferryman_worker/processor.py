@@ -22,6 +22,7 @@ from ferryman.options import RunSettings
 from ferryman.protocol import Delivery
 from ferryman.retry import Retry
 from ferryman_worker.acker import Acker
+from ferryman_worker.child import Assignment
 from ferryman_worker.counters import Counters, TaskCounters
 from ferryman_worker.drive import current_run, drive
 from ferryman_worker.outcome import (
@@ -36,7 +37,7 @@ from ferryman_worker.outcome import (
     unknown_name,
 )
 from ferryman_worker.pool import Pool
-from ferryman_worker.process_pool import Assignment, FailedInChild, ProcessPool
+from ferryman_worker.process_pool import FailedInChild, ProcessPool
 from ferryman_worker.repertoire import Part, Repertoire
 from ferryman_worker.slot import Slot
 from ferryman_worker.threads import Interrupted, ThreadPool
@@ -129,11 +130,12 @@ class Processor:
         assignment = Assignment(
             delivery.name, delivery.args, run.task_id, run.attempt, run.max_attempts, run.enqueued_ms
         )
-        # Until a child has the assignment there is nothing to kill, and the wait itself can be cancelled.
-        slot.interrupt = slot.task.cancel
+        slot.interrupt = _nothing_to_stop_yet
         slot.suspended()
         async with self._processes.child() as child:
             slot.interrupt = child.kill
+            if slot.stopping or slot.timed_out:
+                child.kill()
             await child.run(assignment)
 
     def _raised(
@@ -175,3 +177,7 @@ class Processor:
         where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
         logger.warning("put aside: %s", verdict.error, extra=where)
         self._acker.fail(delivery, verdict, 0.0)
+
+
+def _nothing_to_stop_yet() -> None:
+    """A child is on its way; it is looked at again when it is there."""

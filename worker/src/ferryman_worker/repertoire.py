@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ferryman.backoff import Backoff
-from ferryman.handler import Handler
+from ferryman.handler import AnyHandler
 from ferryman.options import RunSettings, TaskOptions, resolve
 from ferryman.policy import Policy
 from ferryman_worker.counters import Counters, TaskCounters
-
-AnyHandler = Handler[..., object]
 
 
 @dataclass(slots=True)
@@ -53,8 +51,7 @@ class Repertoire:
         return resolve(TaskOptions.decode(options), *self._layers(part.handler))
 
     def _layers(self, handler: AnyHandler) -> tuple[TaskOptions, ...]:
-        decorator = TaskOptions(handler.max_attempts, handler.timeout_s, handler.backoff)
-        return decorator, _options_of(self.policy), self._environment
+        return handler.defaults, _options_of(self.policy), self._environment
 
 
 def _options_of(policy: Policy) -> TaskOptions:

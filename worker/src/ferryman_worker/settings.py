@@ -15,7 +15,8 @@ from ferryman.settings import BadSetting
 #: Beats in one worker timeout: one lost beat, or ten, must not make a worker suspected.
 BEATS_PER_TIMEOUT = 15
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class WorkerSettings:
     """What a worker is told from outside. All durations are milliseconds."""
 
@@ -37,16 +38,14 @@ class WorkerSettings:
     termination_log: Path = Path("/dev/termination-log")
 
     @classmethod
-    def from_env(
-        cls, env: Mapping[str, str], redis_url: str, concurrency: int | None = None
-    ) -> WorkerSettings:
+    def from_env(cls, env: Mapping[str, str], redis_url: str, concurrency: int | None = None) -> WorkerSettings:
         """Reads the FERRYMAN_* variables; a `concurrency` given on the command line wins.
 
         Raises BadSetting, which names the variable.
         """
         timeout_ms = _duration(env, "FERRYMAN_WORKER_TIMEOUT", None)
         if timeout_ms is not None and timeout_ms < 1_000:
-            raise BadSetting("FERRYMAN_WORKER_TIMEOUT", "a worker that may be silent for less than 1s dies of any hiccup")
+            raise BadSetting("FERRYMAN_WORKER_TIMEOUT", "under 1s any hiccup would be taken for death")
         return cls(
             redis_url=redis_url,
             concurrency=concurrency or _whole(env, "FERRYMAN_CONCURRENCY", cls.concurrency, least=1),

@@ -58,9 +58,7 @@ async def show(queue: QueueInPath, services: UsesServices) -> dict[str, Any]:
     if queue not in known and not (stats.enqueued or manifest or workers):
         near = nearest(queue, known)
         hint = f" Did you mean {near!r}?" if near else ""
-        raise Problem(
-            404, "queue-not-found", f"Nothing is known of a queue {queue!r}.{hint}", nearest=near
-        )
+        raise Problem(404, "queue-not-found", f"Nothing is known of a queue {queue!r}.{hint}", nearest=near)
     return {
         **_view(stats),
         "tasks": [{"name": name, "schema_": task.schema} for name, task in sorted(manifest.items())],
@@ -115,7 +113,7 @@ async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | No
     discarded: dict[str, int] = {}
     for state in body.states:
         plan = discard_all(queue, TaskState(state), lambda _: time.monotonic() < ends_at)
-        discarded[state] = (await run_plan_async(services.link, plan)).moved
+        discarded[str(state)] = (await run_plan_async(services.link, plan)).moved
     complete = time.monotonic() < ends_at
     return ResetReply(queue=queue, discarded=discarded, active=stats.active, complete=complete)
 

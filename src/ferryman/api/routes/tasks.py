@@ -85,7 +85,7 @@ async def list_tasks(
     services: UsesServices,
     state: Annotated[TaskState, Query(description="Which tasks.")] = TaskState.WAITING,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    offset: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> dict[str, Any]:
     """Those whose turn is next first; of dead and completed the newest first."""
     tasks = await run_plan_async(services.link, tasks_in(queue, state, limit, offset))

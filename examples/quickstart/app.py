@@ -1,0 +1,49 @@
+"""Quickstart: five small tasks to see what Ferryman does with work that succeeds, waits, fails, dies and burns.
+
+Run them:      ferryman worker quickstart --app examples/quickstart/app.py
+Give it work:  ferryman enqueue quickstart echo '{"value": "hello"}'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+from ferryman import Queue
+
+queue = Queue("quickstart")
+
+
+@queue.task
+async def echo(value: str) -> str:
+    """Says what it was given."""
+    return value
+
+
+@queue.task
+async def sleep(seconds: float) -> None:
+    """Waits, as a task does that talks to a slow service."""
+    await asyncio.sleep(seconds)
+
+
+@queue.task
+async def fail(message: str) -> None:
+    """Fails on every attempt: watch it being retried, and end in dead."""
+    raise RuntimeError(message)
+
+
+@queue.task
+async def crash() -> None:
+    """Takes its whole worker process along. Its crash budget runs out, and it ends in dead with evidence."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@queue.task(run_in="process")
+def burn(seconds: float) -> int:
+    """Uses a CPU for some seconds, in a process of its own; returns how many rounds it made."""
+    until, rounds = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        rounds += 1
+    return rounds

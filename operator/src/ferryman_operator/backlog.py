@@ -1,0 +1,127 @@
+"""Backlog: measures all queues of one Redis in one round trip. The MEASURE of measure, decide, apply, report.
+
+A Redis that does not answer in time costs its own queues this pass and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ferryman.call import Call
+from ferryman.errors import BrokerError, ProtocolMismatch
+from ferryman.inspector import Inspector, QueueStats
+from ferryman.link import Link
+from ferryman.policy import Claim, ClaimReply, QueuePolicy
+from ferryman.workers import WorkerRegistry, WorkerRow
+from ferryman_operator.autoscaler import Demand
+from ferryman_operator.rates import Counters, Rates
+
+#: A claim on a queue ends this long after the operator last renewed it.
+CLAIM_LEASE_MS: Final = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A queue to be measured; with `claim`, its claim is renewed on the way."""
+
+    queue: str
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was measured; `taken_s` is monotonic."""
+
+    stats: QueueStats
+    workers: Sequence[WorkerRow]
+    claim: ClaimReply | None
+    taken_s: float
+
+    def counters(self) -> Counters:
+        """What rates are made from."""
+        stats = self.stats
+        return Counters(self.taken_s, stats.enqueued, stats.completed + stats.failed, stats.run_ms_total)
+
+    def demand(self, rates: Rates) -> Demand:
+        """What workers are needed for. A worker may hold more than it runs; what it has not started still waits."""
+        alive = [worker for worker in self.workers if worker.deadline_ms > self.stats.now_ms]
+        busy = sum(min(worker.active, worker.concurrency or worker.active) for worker in alive)
+        ahead = sum(worker.active for worker in alive) - busy
+        return Demand(
+            waiting=self.stats.waiting + ahead,
+            busy=busy,
+            due_soon=self.stats.due_soon,
+            orphaned=self.stats.orphaned,
+            oldest_age_s=self.stats.oldest_waiting_s,
+            arrivals_per_s=rates.arrivals_per_s,
+            service_s=rates.service_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """Why there is no measurement: the reason and message of a condition. `secret` when a Secret is to blame."""
+
+    reason: str
+    message: str
+
+    @property
+    def credentials_refused(self) -> bool:
+        """Whether other credentials might help."""
+        return self.reason == "AuthenticationFailed"
+
+
+async def measure(link: Link, questions: Sequence[Question], timeout_s: float) -> list[Reading | Unmeasured]:
+    """One answer per question, in order."""
+    calls: list[Call[Any]] = []
+    for question in questions:
+        if question.claim:
+            calls.append(QueuePolicy(question.queue).claim(question.claim, CLAIM_LEASE_MS))
+        calls += [Inspector(question.queue).stats(), WorkerRegistry(question.queue).list()]
+    try:
+        async with asyncio.timeout(timeout_s):
+            replies = iter(await link.run_all(calls))
+    except (BrokerError, OSError, TimeoutError) as error:
+        return [unmeasured(error, timeout_s)] * len(questions)
+    taken_s = time.monotonic()
+    return [_answer(question, replies, taken_s) for question in questions]
+
+
+def _answer(question: Question, replies: Iterator[Any], taken_s: float) -> Reading | Unmeasured:
+    claim = next(replies) if question.claim else None
+    stats, workers = next(replies), next(replies)
+    for reply in (claim, stats, workers):
+        if isinstance(reply, Exception):
+            return unmeasured(reply, 0)
+    return Reading(stats, workers, claim, taken_s)
+
+
+def unmeasured(error: BaseException, timeout_s: float) -> Unmeasured:
+    """What an error means for the condition BrokerReachable; the causes tell more than the error itself."""
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    message = str(error) or f"no answer within {timeout_s:g} s"
+    if isinstance(error, ProtocolMismatch):
+        return Unmeasured("ProtocolMismatch", message)
+    if names & {"AuthenticationError", "AuthorizationError", "NoPermissionError"} or "NOAUTH" in message:
+        return Unmeasured("AuthenticationFailed", message)
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return Unmeasured("NameNotResolved", message)
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Unmeasured("ConnectionRefused", message)
+    if any(isinstance(cause, TimeoutError) for cause in causes) or "TimeoutError" in names:
+        return Unmeasured("Timeout", message)
+    if "BusyLoadingError" in names:
+        return Unmeasured("Loading", message)
+    return Unmeasured("Refused" if type(error).__name__ == "BrokerRefused" else "ConnectionFailed", message)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,128 @@
+"""Conditions of a TaskQueue, in Kubernetes' own form: what is so, why in a word, and why in a sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ferryman_operator.autoscaler import Decision, Reason
+from ferryman_operator.backlog import Unmeasured
+from ferryman_operator.spec import StopPolicy
+
+Condition = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one pass found out about a TaskQueue."""
+
+    generation: int
+    invalid: str = ""  # what is wrong with the spec
+    unmeasured: Unmeasured | None = None
+    claimed_by: str = ""  # the other TaskQueue that owns the queue
+    refusal: tuple[str, str] | None = None  # reason and message of what the API server refused
+    policy_written: bool = False
+    decision: Decision | None = None
+    awaits: str = ""  # what scaling down is waiting for
+    stop_policy: StopPolicy = StopPolicy.NONE
+    on_hold: bool = False
+    ready_workers: int = 0
+    trouble: str = ""  # why workers do not start
+
+
+def conditions(found: Findings) -> list[Condition]:
+    """All conditions, without their times."""
+    parts = [
+        _spec_valid(found),
+        _broker_reachable(found),
+        _policy_synced(found),
+        _scaling_active(found),
+        _paused(found),
+    ]
+    return [_ready(found, parts), *parts]
+
+
+def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], now: str) -> list[Condition]:
+    """`new` with the time of the last change of status; conditions of others stay as they are."""
+    known = {condition["type"]: condition for condition in old}
+    result = []
+    for condition in new:
+        before = known.pop(condition["type"], None)
+        same = before is not None and before.get("status") == condition["status"]
+        since = before["lastTransitionTime"] if before is not None and same else now
+        result.append({**condition, "lastTransitionTime": since})
+    return [*result, *(dict(condition) for condition in known.values())]
+
+
+def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
+    spec_valid, broker, policy, *_ = parts
+    if spec_valid["status"] == "False":
+        return _condition(found, "Ready", "False", spec_valid["reason"], spec_valid["message"])
+    if found.claimed_by:
+        message = f"the queue belongs to TaskQueue {found.claimed_by}; choose another name or another Redis"
+        return _condition(found, "Ready", "False", "QueueClaimed", message)
+    if broker["status"] != "True":
+        return _condition(found, "Ready", "False", broker["reason"], broker["message"])
+    if found.refusal:
+        return _condition(found, "Ready", "False", *found.refusal)
+    if policy["status"] != "True":
+        return _condition(found, "Ready", "False", policy["reason"], policy["message"])
+    wanted = found.decision.wanted if found.decision else 0
+    if found.trouble and wanted and not found.ready_workers:
+        return _condition(found, "Ready", "False", "WorkersFailing", found.trouble)
+    message = f"{found.ready_workers} of {wanted} workers ready" if wanted else "no workers are needed"
+    return _condition(found, "Ready", "True", "Ready", message)
+
+
+def _spec_valid(found: Findings) -> Condition:
+    if found.invalid:
+        return _condition(found, "SpecValid", "False", "InvalidSpec", found.invalid)
+    return _condition(found, "SpecValid", "True", "Valid", "the spec can be used")
+
+
+def _broker_reachable(found: Findings) -> Condition:
+    if found.invalid and found.unmeasured is None and found.decision is None:
+        return _condition(found, "BrokerReachable", "Unknown", "NotTried", "the spec cannot be used")
+    if found.unmeasured is None:
+        return _condition(found, "BrokerReachable", "True", "Reachable", "Redis answers")
+    # Where Redis is not even known, nothing can be said of it.
+    status = "Unknown" if found.unmeasured.reason.startswith("Secret") else "False"
+    return _condition(found, "BrokerReachable", status, found.unmeasured.reason, found.unmeasured.message)
+
+
+def _policy_synced(found: Findings) -> Condition:
+    if found.policy_written:
+        return _condition(found, "PolicySynced", "True", "Written", "Redis has the policy of this generation")
+    return _condition(found, "PolicySynced", "False", "NotWritten", "the policy of this generation is not in Redis yet")
+
+
+def _scaling_active(found: Findings) -> Condition:
+    if found.decision is None:
+        return _condition(found, "ScalingActive", "False", "NotReady", "see the condition Ready")
+    if found.decision.reason in (Reason.NO_MEASUREMENT, Reason.HOLD):
+        return _condition(found, "ScalingActive", "False", found.decision.reason.value, found.decision.message)
+    if found.awaits:
+        return _condition(found, "ScalingActive", "True", "Draining", f"waiting for {found.awaits}")
+    reason = "External" if found.decision.reason is Reason.EXTERNAL else "Measuring"
+    return _condition(found, "ScalingActive", "True", reason, "the number of workers follows the demand")
+
+
+def _paused(found: Findings) -> Condition:
+    if found.stop_policy is not StopPolicy.NONE:
+        return _condition(found, "Paused", "True", "StopPolicy", f"spec.stopPolicy is {found.stop_policy.value}")
+    if found.on_hold:
+        return _condition(
+            found, "Paused", "True", "HeldByHand", "the queue was put on hold; ferryman resume lets it go on"
+        )
+    return _condition(found, "Paused", "False", "Running", "tasks are handed out")
+
+
+def _condition(found: Findings, name: str, status: str, reason: str, message: str) -> Condition:
+    return {
+        "type": name,
+        "status": status,
+        "reason": reason,
+        "message": message[:32768],
+        "observedGeneration": found.generation,
+    }

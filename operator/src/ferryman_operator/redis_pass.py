@@ -1,0 +1,100 @@
+"""RedisPass: one pass over all TaskQueues of one Redis: measure, decide, apply, report.
+
+Level-based: each pass compares the world with the wish, so whatever was missed or changed by others heals in the
+next one. A pass that dies in the middle has done nothing that a repetition would do differently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from ferryman.errors import BrokerError
+from ferryman.link import Link
+from ferryman_operator.backlog import Question, Reading, Unmeasured, measure
+from ferryman_operator.children import Children
+from ferryman_operator.endpoints import Endpoints
+from ferryman_operator.reporter import Reporter
+from ferryman_operator.settings import OperatorSettings
+from ferryman_operator.steering import Orders, steer
+from ferryman_operator.tracked import Tracked
+from ferryman_operator.world import World
+
+logger = logging.getLogger(__name__)
+
+#: A claim is renewed this often; its lease is three times as long.
+CLAIM_EVERY_S = 5.0
+
+
+class RedisPass:
+    """The passes; what is remembered between them is in the tracked queues."""
+
+    def __init__(
+        self, world: World, children: Children, reporter: Reporter, endpoints: Endpoints, settings: OperatorSettings
+    ) -> None:
+        self._world = world
+        self._children = children
+        self._reporter = reporter
+        self._endpoints = endpoints
+        self._settings = settings
+
+    async def run(self, link: Link | Unmeasured, queues: Sequence[Tracked]) -> None:
+        """One pass. `link` is Unmeasured when it is not known where Redis is."""
+        usable = [tracked for tracked in queues if tracked.spec]
+        for tracked in queues:
+            tracked.refusal = None
+        if isinstance(link, Unmeasured):
+            for tracked in usable:
+                tracked.reading = link
+        else:
+            await self._measure(link, usable)
+        orders = [self._steer(tracked) for tracked in usable if tracked.is_ours]
+        if not isinstance(link, Unmeasured):
+            await self._send(link, orders)
+        await self._children.apply([tracked for tracked in usable if tracked.is_ours], link)
+        await asyncio.gather(*(self._reporter.report(tracked) for tracked in queues))
+
+    async def _measure(self, link: Link, queues: Sequence[Tracked]) -> None:
+        now_s = time.monotonic()
+        questions = []
+        for tracked in queues:
+            due = now_s - tracked.claim_asked_s >= CLAIM_EVERY_S or not tracked.claim_granted
+            claim = tracked.claim(self._settings.cluster_name) if due else None
+            questions.append(Question(_queue(tracked), claim))
+        answers = await measure(link, questions, self._settings.redis_timeout_s)
+        for tracked, answer in zip(queues, answers, strict=True):
+            tracked.reading = answer
+            if isinstance(answer, Reading) and answer.claim:
+                tracked.claim_granted, tracked.claim_asked_s = answer.claim.granted, now_s
+                tracked.claimed_by = "" if answer.claim.granted else answer.claim.owner or "another"
+            elif isinstance(answer, Unmeasured) and answer.credentials_refused and tracked.spec:
+                self._endpoints.distrust(tracked.namespace, tracked.spec.redis)
+
+    def _steer(self, tracked: Tracked) -> Orders:
+        assert tracked.spec
+        return steer(tracked, tracked.spec, self._world, now_s=time.monotonic(), wall_s=time.time())
+
+    async def _send(self, link: Link, orders: Sequence[Orders]) -> None:
+        """Send the orders of all queues in one round trip. What fails is decided anew in the next pass."""
+        calls = [pair for order in orders for pair in order.calls]
+        if not calls:
+            return
+        try:
+            async with asyncio.timeout(self._settings.redis_timeout_s):
+                replies = await link.run_all([call for call, _ in calls])
+        except (BrokerError, OSError, TimeoutError) as error:
+            logger.warning("%d orders to Redis were not carried out: %s", len(calls), error)
+            return
+        done: Callable[[], None]
+        for (call, done), reply in zip(calls, replies, strict=True):
+            if isinstance(reply, Exception):
+                logger.warning("%s was not carried out: %s", call.script, reply)
+            else:
+                done()
+
+
+def _queue(tracked: Tracked) -> str:
+    assert tracked.spec
+    return tracked.spec.queue

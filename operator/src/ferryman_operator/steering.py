@@ -1,0 +1,137 @@
+"""Steering: from one measurement of one queue to what is to be done about it. The DECIDE of the loop.
+
+Reads the world and the measurement, writes nothing but the memory of the tracked queue; the calls to Redis are
+returned, to be sent together with those of all queues of the same Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ferryman.call import Call
+from ferryman.policy import QueuePolicy
+from ferryman.workers import WorkerRegistry
+from ferryman_operator import autoscaler, drain, names, pod_truth, rates
+from ferryman_operator.backlog import Reading
+from ferryman_operator.policy import policy_fields
+from ferryman_operator.spec import StopPolicy, TaskQueueSpec
+from ferryman_operator.tracked import Tracked
+from ferryman_operator.world import Kind, World
+
+#: How long a drain and a vouch last when they are not renewed; they are renewed every pass.
+LEASE_MS: Final = 15_000
+
+
+@dataclass(slots=True)
+class Orders:
+    """Calls to Redis, each with what to note down when it has succeeded."""
+
+    calls: list[tuple[Call[Any], Callable[[], None]]] = field(default_factory=list)
+
+    def add(self, call: Call[Any], done: Callable[[], None] = lambda: None) -> None:
+        """Send `call`."""
+        self.calls.append((call, done))
+
+
+def replicas_of(deployment: Mapping[str, Any] | None) -> int:
+    """The replicas that a Deployment asks for; 0 when there is none."""
+    return int(deployment["spec"].get("replicas", 1)) if deployment else 0
+
+
+def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, wall_s: float) -> Orders:
+    """Decide the workers of one queue and plan the next step; `now_s` is monotonic, `wall_s` epoch."""
+    deployment = world.get(Kind.DEPLOYMENT, spec.namespace, names.worker_deployment(spec.name))
+    current = replicas_of(deployment)
+    reading = tracked.reading if isinstance(tracked.reading, Reading) else None
+    if reading:
+        tracked.rates = rates.updated(tracked.rates, reading.counters())
+    hold = spec.stop_policy
+    if hold is StopPolicy.NONE and reading and reading.stats.hold:
+        hold = StopPolicy.HOLD
+    decision = autoscaler.decide(
+        spec.scaling,
+        spec.worker.concurrency,
+        reading.demand(tracked.rates) if reading and tracked.rates else None,
+        current=current,
+        settled=_ready(deployment) >= current,
+        hold=hold,
+        memory=tracked.memory,
+        now_s=now_s,
+    )
+    tracked.decision, tracked.memory = decision, decision.memory
+    orders = Orders()
+    if reading is None:
+        # Nobody can be drained, so nobody may go; what must grow may grow.
+        tracked.plan = drain.Plan(max(decision.wanted, current))
+        return orders
+    fleet = drain.Fleet(
+        replicas=current,
+        rolled_out=_rolled_out(deployment),
+        pods=world.workers_of(spec.namespace, spec.name),
+        workers=reading.workers,
+        now_ms=reading.stats.now_ms,
+        now_s=wall_s,
+    )
+    tracked.plan = drain.plan(fleet, decision.wanted)
+    _order_policy(orders, tracked, spec, reading)
+    _order_leases(orders, tracked, spec, reading, world)
+    return orders
+
+
+def _order_policy(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading: Reading) -> None:
+    policy = QueuePolicy(spec.queue)
+    if reading.stats.policy_missing or tracked.policy_generation != spec.generation:
+
+        def written() -> None:
+            tracked.policy_generation = spec.generation
+
+        tracked.policy_generation = None
+        orders.add(policy.write(policy_fields(spec.policy), spec.generation), written)
+    stopped = spec.stop_policy is not StopPolicy.NONE
+    if stopped and not reading.stats.hold:
+        orders.add(policy.hold(True))
+    elif not stopped and reading.stats.hold and _held_by_spec(tracked):
+        orders.add(policy.hold(False))
+
+
+def _held_by_spec(tracked: Tracked) -> bool:
+    """Whether the hold that is in force came from an earlier stopPolicy, and not from a person."""
+    status = tracked.body.get("status") or {}
+    return any(
+        condition["type"] == "Paused" and condition["status"] == "True" and condition["reason"] == "StopPolicy"
+        for condition in status.get("conditions") or ()
+    )
+
+
+def _order_leases(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading: Reading, world: World) -> None:
+    registry = WorkerRegistry(spec.queue)
+    tracked.hinted &= {worker.id for worker in reading.workers}
+    for gone in pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods):
+        if gone.worker not in tracked.hinted:
+            tracked.hinted.add(gone.worker)
+            orders.add(registry.hint_gone(gone.worker, gone.reason, gone.exempt))
+    late_ms = round(spec.policy.worker_timeout_s * 500)
+    running = pod_truth.vouchable(reading.workers, world.pods, now_ms=reading.stats.now_ms, late_ms=late_ms)
+    if running := [worker for worker in running if worker not in tracked.hinted]:
+        orders.add(registry.vouch(running, LEASE_MS))
+    if tracked.plan and tracked.plan.drain:
+        orders.add(registry.drain(tracked.plan.drain, LEASE_MS))
+    if tracked.plan and tracked.plan.resume:
+        orders.add(registry.drain(tracked.plan.resume, 0))
+
+
+def _ready(deployment: Mapping[str, Any] | None) -> int:
+    return int(((deployment or {}).get("status") or {}).get("readyReplicas", 0))
+
+
+def _rolled_out(deployment: Mapping[str, Any] | None) -> bool:
+    if deployment is None:
+        return False
+    status, replicas = deployment.get("status") or {}, replicas_of(deployment)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        and status.get("updatedReplicas", 0) == replicas
+        and status.get("replicas", 0) == replicas
+    )

@@ -1,0 +1,76 @@
+"""Tracked: what the operator remembers of one TaskQueue between passes.
+
+All of it can be lost: a new operator measures anew and removes no worker before a fresh cooldown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ferryman.policy import Claim
+from ferryman_operator.autoscaler import Decision, Memory
+from ferryman_operator.backlog import Reading, Unmeasured
+from ferryman_operator.drain import Plan
+from ferryman_operator.rates import Rates
+from ferryman_operator.spec import SpecError, TaskQueueSpec
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One TaskQueue."""
+
+    uid: str
+    namespace: str
+    name: str
+    body: Mapping[str, Any]
+    spec: TaskQueueSpec | None = None  # the last one that could be used
+    invalid: str = ""  # what is wrong with the present one
+    in_pass: bool = False  # a pass is at work on it; the next one leaves it out
+
+    reading: Reading | Unmeasured | None = None
+    rates: Rates | None = None
+    memory: Memory | None = None
+    decision: Decision | None = None
+    plan: Plan | None = None
+
+    claim_granted: bool = False
+    claimed_by: str = ""
+    claim_asked_s: float = float("-inf")
+    policy_generation: int | None = None
+    hinted: set[str] = field(default_factory=set)
+
+    refusal: tuple[str, str] | None = None  # what the API server refused in this pass
+    rejected: dict[str, str] = field(default_factory=dict)  # kind -> why the API server finds it invalid
+    reported_s: float = float("-inf")
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Tracked:
+        """Begin to track an object."""
+        metadata = body["metadata"]
+        tracked = cls(metadata["uid"], metadata["namespace"], metadata["name"], body)
+        tracked._read(body)
+        return tracked
+
+    def update(self, body: Mapping[str, Any]) -> None:
+        """Take in a newer version; a spec that can't be used leaves the last good one in force."""
+        changed = body["metadata"].get("generation") != self.body["metadata"].get("generation")
+        self.body = body
+        if changed:
+            self._read(body)
+
+    def claim(self, cluster: str) -> Claim:
+        """The claim of this TaskQueue on its queue."""
+        return Claim(cluster, self.namespace, self.name, self.uid)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this TaskQueue, and no other, owns its queue, as far as is known."""
+        return not self.claimed_by
+
+    def _read(self, body: Mapping[str, Any]) -> None:
+        try:
+            self.spec, self.invalid = TaskQueueSpec.from_body(body), ""
+        except (SpecError, KeyError, TypeError, ValueError) as error:
+            self.invalid = str(error) if isinstance(error, SpecError) else f"the spec cannot be read: {error!r}"

@@ -1,0 +1,66 @@
+"""The app of the scenes' workers: mounted into the demo worker image as /scene/scene_app.py.
+
+Its tasks write what really happened into a list in Redis, the journal. So the scenes can tell a run that was
+begun twice from one that was only handed over twice, without trusting the figures that they check.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from ferryman import Context, Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Appends to the list `e2e:journal:<queue>`."""
+
+    client: redis.asyncio.Redis
+    key: str
+
+    async def write(self, event: str, task_id: str) -> None:
+        """Returns when Redis has it."""
+        entry = {"event": event, "id": task_id, "pod": os.environ["HOSTNAME"]}
+        await self.client.rpush(self.key, json.dumps(entry))
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[Journal]:
+    """One connection for all tasks of a worker."""
+    async with redis.asyncio.from_url(os.environ["SCENE_REDIS_URL"]) as client:
+        yield Journal(client, "e2e:journal:" + os.environ["SCENE_QUEUE"])
+
+
+scene = Queue(os.environ["SCENE_QUEUE"], lifespan=lifespan)
+
+
+@scene.task()
+async def work(ctx: Context[Journal], seconds: float) -> None:
+    """Takes so long, and writes begin and end into the journal."""
+    await ctx.deps.write("begin", ctx.task_id)
+    await asyncio.sleep(seconds)
+    await ctx.deps.write("end", ctx.task_id)
+
+
+@scene.task(max_attempts=2)
+async def fail(ctx: Context[Journal], message: str) -> None:
+    """Raises, every time."""
+    raise RuntimeError(message)
+
+
+@scene.task()
+async def crash(ctx: Context[Journal]) -> None:
+    """Kills the worker's process as the kernel would."""
+    await ctx.deps.write("begin", ctx.task_id)
+    os.kill(os.getpid(), 9)
+
+
+@scene.task()
+async def echo(value: str) -> str:
+    """Gives back what it got."""
+    return value

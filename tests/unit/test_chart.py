@@ -1,0 +1,279 @@
+"""The Helm chart: what it renders for each of its value sets, and what it refuses.
+
+Needs helm (`hack/cluster/build --tools` puts it into .cluster/bin); without it these tests are skipped, and fail in CI.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "ferryman"
+VALUE_SETS = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
+TRIAL = ("--set", "redis.enabled=true")
+
+Object = dict[str, Any]
+
+
+def run_helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    helm = shutil.which("helm", path=f"{ROOT / '.cluster' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    if helm is None:
+        assert "CI" not in os.environ, "no helm: run hack/cluster/build --tools first"
+        pytest.skip("no helm: hack/cluster/build --tools builds it")
+    return subprocess.run([helm, *arguments], capture_output=True, text=True, timeout=60)
+
+
+@functools.cache
+def template(*arguments: str, release: str = "ferryman") -> list[Object]:
+    """The objects that `helm template` renders in namespace ferryman-system, where PodMonitors are known."""
+    where = ("--namespace", "ferryman-system", "--kube-version", "1.37.0")
+    done = run_helm(
+        "template", release, str(CHART), *where, "--api-versions", "monitoring.coreos.com/v1/PodMonitor", *arguments
+    )
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def value_set(name: str) -> list[Object]:
+    return template("--values", str(CHART / "ci" / name))
+
+
+def find(objects: list[Object], kind: str, name: str) -> Object:
+    (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]
+    return found
+
+
+def workloads(objects: list[Object]) -> list[Object]:
+    return [o for o in objects if o["kind"] in {"Deployment", "StatefulSet"}]
+
+
+def environment(workload: Object) -> dict[str, str]:
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
+
+
+# The CRD
+
+
+def test_the_crd_is_the_one_in_manifests() -> None:
+    source, copy = ROOT / "manifests" / "crd.yaml", CHART / "files" / "crd.yaml"
+    assert copy.read_bytes() == source.read_bytes(), f"run: cp {source.relative_to(ROOT)} {copy.relative_to(ROOT)}"
+
+
+def test_the_crd_is_rendered_unchanged_but_kept_at_uninstall() -> None:
+    crd = find(value_set("local-values.yaml"), "CustomResourceDefinition", "taskqueues.ferryman.dev")
+    crd = json.loads(json.dumps(crd))
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert crd == yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
+
+
+# Values
+
+
+def schemas(schema: Object, path: str = "values") -> list[tuple[str, Object]]:
+    below = [pair for key, value in schema.get("properties", {}).items() for pair in schemas(value, f"{path}.{key}")]
+    return [(path, schema), *below]
+
+
+def test_the_schema_describes_every_value_and_refuses_others() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(defaults, schema)
+    for path, part in schemas(schema)[1:]:
+        assert "$ref" in part or part.get("description"), f"{path} has no description"
+        if "properties" in part:
+            assert part["additionalProperties"] is False, f"{path} takes anything"
+    described = {path for path, _ in schemas(schema)} - {"values.global"}
+    assert described == {path for path, _ in schemas(_as_schema(defaults)) if path in described}, (
+        "a value has no default"
+    )
+
+
+def _as_schema(values: object) -> Object:
+    """Values in the shape of a schema, so that both can be walked alike."""
+    return {"properties": {k: _as_schema(v) for k, v in values.items()}} if isinstance(values, dict) else {}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_helm_lint_has_nothing_to_say(name: str) -> None:
+    done = run_helm("lint", "--strict", "--kube-version", "1.37.0", "--values", str(CHART / "ci" / name), str(CHART))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "the API needs a Redis: set api.redis.secretRef.name"),
+        (["api.redis.url=redis://a:6379", "api.redis.secretRef.name=b"], "set one of url and secretRef.name, not both"),
+        (["redis.enabled=true", "clusterWide=true", "watchNamespaces={shop}"], "set clusterWide or watchNamespaces"),
+        (["redis.enabled=true", "api.replica=3"], "additional properties 'replica' not allowed"),
+        (["api.redis.url=redis://:secret@a:6379"], "'redis://:secret@a:6379' does not match pattern"),
+        (["redis.enabled=true", "watchNamespaces={No_Such}"], "'No_Such' does not match pattern"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_with_a_sentence(arguments: list[str], sentence: str) -> None:
+    done = run_helm("template", "x", str(CHART), "--kube-version", "1.37.0", *(f"--set={a}" for a in arguments))
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+# Pods
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_pod_is_restricted_and_small(name: str) -> None:
+    for workload in workloads(value_set(name)):
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is (workload["metadata"]["name"] == "ferryman-operator")
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+            mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            claimed = {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", ())}
+            assert mounted.keys() == {volume["name"] for volume in pod["volumes"]} | claimed
+            assert mounted["tmp"] == "/tmp"
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_selectors_find_the_pods_and_nothing_in_a_pod_changes_with_the_version(name: str) -> None:
+    for workload in workloads(value_set(name)):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys()
+
+
+def test_a_lost_node_costs_operator_and_api_30_seconds() -> None:
+    objects = value_set("namespaced-values.yaml")
+    for name in ("ferryman-operator", "ferryman-api"):
+        tolerations = find(objects, "Deployment", name)["spec"]["template"]["spec"]["tolerations"]
+        assert {t["key"]: t.get("tolerationSeconds") for t in tolerations if t["key"] != "dedicated"} == {
+            "node.kubernetes.io/not-ready": 30,
+            "node.kubernetes.io/unreachable": 30,
+        }
+
+
+def test_there_is_never_a_second_operator() -> None:
+    spec = find(template(*TRIAL), "Deployment", "ferryman-operator")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_images_come_from_registry_and_tag() -> None:
+    local = {
+        w["metadata"]["name"]: w["spec"]["template"]["spec"]["containers"][0]["image"] for w in workloads(_local())
+    }
+    assert local == {
+        "ferryman-operator": "localhost/ferryman-operator:dev",
+        "ferryman-api": "localhost/ferryman-api:dev",
+        "ferryman-redis": "localhost/ferryman-redis:dev",
+    }
+    operator = find(template(*TRIAL), "Deployment", "ferryman-operator")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert environment(operator)["FERRYMAN_SCHEDULER_IMAGE"] == f"ghcr.io/ferryman/ferryman-scheduler:{version}"
+
+
+def _local() -> list[Object]:
+    return value_set("local-values.yaml")
+
+
+# Rights
+
+
+def roles(objects: list[Object]) -> set[tuple[str, str, str]]:
+    """(kind, namespace, name) of every role that is bound to the operator."""
+    found = [o for o in objects if o["kind"] in {"Role", "ClusterRole"} and "operator" in o["metadata"]["name"]]
+    return {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in found}
+
+
+def test_by_default_the_operator_has_rights_in_its_own_namespace_only() -> None:
+    objects = template(*TRIAL)
+    assert roles(objects) == {("Role", "ferryman-system", "ferryman-operator")}
+    assert [o for o in objects if o["kind"] == "ClusterRoleBinding"] == []
+    watched = environment(find(objects, "Deployment", "ferryman-operator"))["FERRYMAN_WATCH_NAMESPACES"]
+    assert watched == "ferryman-system"
+
+
+def test_watched_namespaces_get_a_role_each_and_clusterwide_one_cluster_role() -> None:
+    watched = {("Role", namespace, "ferryman-operator") for namespace in ("shop", "billing")}
+    assert roles(value_set("namespaced-values.yaml")) == watched
+    assert roles(_local()) == {("ClusterRole", "", "ferryman-operator")}
+    assert roles(value_set("operator-only-values.yaml")) == set()
+
+
+def test_the_operator_may_read_secrets_one_by_one_and_nothing_is_a_wildcard() -> None:
+    rules = find(_local(), "ClusterRole", "ferryman-operator")["rules"]
+    assert [rule["verbs"] for rule in rules if "secrets" in rule["resources"]] == [["get"]]
+    assert "*" not in json.dumps(rules)
+
+
+def test_who_may_edit_pods_may_edit_task_queues() -> None:
+    objects = _local()
+    edit = find(objects, "ClusterRole", "ferryman-taskqueues-edit")
+    view = find(objects, "ClusterRole", "ferryman-taskqueues-view")
+    assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+# What others rely on
+
+
+def test_the_names_of_the_api_are_stable() -> None:
+    objects = _local()
+    service = find(objects, "Service", "ferryman-api")
+    container = find(objects, "Deployment", "ferryman-api")["spec"]["template"]["spec"]["containers"][0]
+    assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(80, "http")]
+    assert container["ports"] == [{"name": "http", "containerPort": 8000}]
+    assert list(find(objects, "Secret", "ferryman-api-token")["data"]) == ["token"]
+
+
+def test_the_api_finds_redis_by_url_by_secret_or_beside_it() -> None:
+    beside = environment(find(_local(), "Deployment", "ferryman-api"))
+    by_url = environment(find(template("--set=api.redis.url=rediss://r:1/2"), "Deployment", "ferryman-api"))
+    by_secret = find(value_set("namespaced-values.yaml"), "Deployment", "ferryman-api")
+    volumes = {v["name"]: v.get("secret") for v in by_secret["spec"]["template"]["spec"]["volumes"]}
+    assert beside["FERRYMAN_REDIS_URL"] == "redis://ferryman-redis:6379/0"
+    assert by_url["FERRYMAN_REDIS_URL"] == "rediss://r:1/2"
+    assert environment(by_secret)["FERRYMAN_REDIS_URL_FILE"] == "/etc/ferryman/redis/url"
+    assert volumes["redis"] == {"secretName": "shared-redis", "items": [{"key": "address", "path": "url"}]}
+    assert volumes["token"] == {"secretName": "api-credentials", "items": [{"key": "bearer", "path": "token"}]}
+
+
+def test_grafanas_sidecar_finds_the_dashboards() -> None:
+    config = find(_local(), "ConfigMap", "ferryman-dashboards")
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert config["metadata"]["annotations"] == {"grafana_folder": "Ferryman"}
+    shipped = {name: json.loads(text) for name, text in config["data"].items()}
+    assert shipped == {path.name: json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")}
+
+
+def test_pod_monitors_find_their_pods_where_the_cluster_knows_the_kind() -> None:
+    objects = _local()
+    for name in ("ferryman-operator", "ferryman-api"):
+        wanted = find(objects, "PodMonitor", name)["spec"]["selector"]["matchLabels"]
+        assert wanted == find(objects, "Deployment", name)["spec"]["selector"]["matchLabels"]
+    done = run_helm("template", "x", str(CHART), "--kube-version", "1.37.0", *TRIAL)
+    assert "PodMonitor" not in done.stdout
+
+
+def test_two_releases_share_no_cluster_wide_name() -> None:
+    wide = {"ClusterRole", "ClusterRoleBinding"}
+    values = ("--values", str(CHART / "ci" / "local-values.yaml"))
+    names = [{o["metadata"]["name"] for o in template(*values, release=r) if o["kind"] in wide} for r in ("a", "b")]
+    assert not names[0] & names[1]

@@ -1,0 +1,284 @@
+"""Fetcher: the one conversation with Redis: outcomes out (active -> ...), tasks in (waiting | handed -> active).
+
+Idle: listens by BLMOVE, then fetches what was handed over. Busy: outcomes and the next fetch go in one
+pipelined round trip, one at a time. A round trip that fails is repeated with backoff for as long as Redis is
+away: outcomes are kept, nobody exits. A fetch whose reply was lost may have been applied; what Redis says this
+worker holds is then compared with what it knows, and the rest goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from ferryman.broker import Broker
+from ferryman.errors import BrokerError, BrokerUnavailable
+from ferryman.link import Link
+from ferryman.protocol import Delivery, Fetched
+from ferryman.workers import WorkerRegistry
+from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
+from ferryman_worker.counters import Counters
+from ferryman_worker.listener import Listener
+from ferryman_worker.lookahead import GIVE_BACK_S
+from ferryman_worker.pool import Pool
+
+logger = logging.getLogger(__name__)
+
+#: Tasks per fetch: a script's work is bounded.
+FETCH_AT_MOST = 100
+_RETRY_FIRST_S = 0.05
+_RETRY_LONGEST_S = 2.0
+
+
+class Fetcher:
+    """Runs from a registration until ownership is gone or everything is settled."""
+
+    def __init__(
+        self,
+        worker: str,
+        link: Link,
+        listener: Listener,
+        broker: Broker,
+        registry: WorkerRegistry,
+        pool: Pool,
+        acker: Acker,
+        counters: Counters,
+    ) -> None:
+        self._worker = worker
+        self._link = link
+        self._listener = listener
+        self._broker = broker
+        self._registry = registry
+        self._pool = pool
+        self._acker = acker
+        self._counters = counters
+        self._waker: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: Whether the last fetch brought all it asked for: then there is more.
+        self._plenty = True
+        self._alone = False
+        self._suspect: Delivery | None = None
+        self._suspect_since = 0.0
+        #: The queue is on hold or this worker is drained; beats say when that ends.
+        self.resting = False
+        #: No more fetching, for good.
+        self.quiet = False
+        #: Compare Redis' list with what is known, in the next round trip.
+        self.reconcile = False
+        self._settling = False
+
+    # From outside.
+
+    def progress(self) -> None:
+        """Something has changed: an outcome, a free slot, a beat. Cheap enough to be called for each task."""
+        waker = self._waker
+        if waker is None or waker.done():
+            return
+        if self._flush_due() or self._wanted() or self._should_listen() or self._settling:
+            waker.set_result(None)
+        elif self._acker.count and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.wake)
+
+    def wake(self) -> None:
+        """Look again, whatever it was."""
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    def go_quiet(self) -> None:
+        """Fetches no more; what has not started goes back."""
+        self.quiet = True
+        self._listener.stop()
+        self._return_what_waits(0.0)
+        self.wake()
+
+    def rest(self, resting: bool) -> None:
+        """A beat told whether the queue is on hold or this worker is drained. What has not started goes back."""
+        if resting and not self.resting:
+            self._listener.stop()
+            self._return_what_waits(0.0)
+        self.resting = resting
+        self.progress()
+
+    def settle(self) -> None:
+        """`run` ends when every outcome is with Redis. Nothing may be running."""
+        self._settling = True
+        self.wake()
+
+    @property
+    def held(self) -> int:
+        """How many tasks are this worker's, as far as it knows."""
+        return sum(1 for _ in self._pool.held()) + sum(1 for _ in self._acker.held()) + (self._suspect is not None)
+
+    def give_back_stale(self) -> None:
+        """Called a few times a second: what was fetched ahead and did not get its turn goes back."""
+        if self._pool.ahead or self._suspect is not None:
+            self._return_what_waits(GIVE_BACK_S)
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Until everything is settled. Raises OwnershipGone."""
+        failures = 0
+        while True:
+            try:
+                await self._round()
+                failures = 0
+            except BrokerError as error:
+                failures += 1
+                self._counters.broker_errors += 1
+                if failures == 1:
+                    logger.warning("Redis: %s; going on when it is back", error)
+                await asyncio.sleep(min(_RETRY_FIRST_S * 2 ** min(failures, 10), _RETRY_LONGEST_S))
+            if self._settling and not self._acker.count and not self.reconcile:
+                return
+
+    async def _round(self) -> None:
+        self._start_suspect()
+        wanted = self._wanted()
+        if not (wanted or self._flush_due() or self.reconcile or (self._settling and self._acker.count)):
+            if self._settling:
+                return
+            if self._should_listen():
+                self._listener.listen()
+            await self._wait()
+            return
+        await self._exchange(wanted)
+
+    async def _exchange(self, wanted: int) -> None:
+        """One round trip."""
+        batch = self._acker.batch(self._worker)
+        calls: list[Any] = list(batch.calls)
+        compare, self.reconcile = self.reconcile, False
+        handed = None
+        if compare:
+            calls.append(self._registry.holding(self._worker))
+        elif wanted:
+            handed = self._listener.take()
+            calls.append(self._broker.fetch(self._worker, wanted, handed))
+        try:
+            replies = await self._link.run_all(calls)
+        except BrokerError:
+            # The fetch, if there was one, may have been applied.
+            self.reconcile = compare or bool(wanted)
+            raise
+        unanswered: BrokerError | None = None
+        try:
+            self._acker.settle(batch, replies)
+        except BrokerError as error:
+            unanswered = error
+        if compare or wanted:
+            answer = replies[-1]
+            if isinstance(answer, BrokerError):
+                self.reconcile = compare or isinstance(answer, BrokerUnavailable)
+                raise answer
+            if compare:
+                self._return_unknown(answer)
+            else:
+                self._take(answer, wanted)
+        if unanswered is not None:
+            raise unanswered
+
+    def _take(self, fetched: Fetched, wanted: int) -> None:
+        match fetched.reply:
+            case "ok":
+                self._plenty = len(fetched.tasks) >= wanted or fetched.waiting > 0
+                self._alone = False
+            case "unregistered":
+                raise OwnershipGone("a fetch was answered: not registered")
+            case "held" | "draining":
+                self.resting = True
+                self._plenty = True
+                return
+            case "alone":
+                self._alone = True
+                return
+        tasks = fetched.tasks
+        if not tasks:
+            return
+        self._counters.fetch_batch.observe(len(tasks))
+        for delivery in tasks:
+            self._counters.wait_seconds.observe(max(fetched.now_ms - delivery.waiting_since_ms, 0) / 1_000)
+        if tasks[-1].suspect:
+            self._suspect, self._suspect_since = tasks[-1], time.monotonic()
+            tasks = tasks[:-1]
+        self._pool.put(tasks)
+        if self.quiet:
+            self._return_what_waits(0.0)
+
+    # Decisions.
+
+    def _may_fetch(self) -> bool:
+        return not (self.quiet or self.resting or self._suspect or (self._alone and self.held))
+
+    def _wanted(self) -> int:
+        """How many tasks to ask for now; 0 = not now."""
+        if not self._may_fetch() or self._listener.listening:
+            return 0
+        room = self._pool.room()
+        if room <= 0:
+            return 0
+        if not (self._plenty or self._listener.handed or self._listener.failed):
+            return 0
+        pool = self._pool
+        # As long as slots have work at hand a fetch can wait until it brings a good batch.
+        if pool.ahead and room < min(FETCH_AT_MOST, pool.lookahead.target() // 2):
+            return 0
+        return min(room, FETCH_AT_MOST)
+
+    def _should_listen(self) -> bool:
+        """Nothing was left at the last look, and a slot is free for what comes."""
+        if self._plenty or self._listener.listening or self._listener.handed or self._listener.failed:
+            return False
+        return self._may_fetch() and self._pool.free > 0
+
+    def _flush_due(self) -> bool:
+        acker = self._acker
+        if not acker.count:
+            return False
+        return acker.count >= FLUSH_AT or self._pool.empty or acker.age_s >= FLUSH_AFTER_S
+
+    def _start_suspect(self) -> None:
+        """A suspect runs when nothing else is here, not even an outcome on its way: if this worker dies now, it
+        is clear of what."""
+        if self._suspect is None:
+            return
+        if self.quiet or not (self._pool.empty and not self._acker.count):
+            return
+        self._pool.put([self._suspect])
+        self._suspect = None
+        self._alone = True
+
+    def _return_what_waits(self, older_than_s: float) -> None:
+        stale = self._pool.take_stale(older_than_s)
+        if stale:
+            self._pool.lookahead.gave_back()
+        if self._suspect is not None and time.monotonic() - self._suspect_since >= older_than_s:
+            stale.append(self._suspect)
+            self._suspect = None
+        self._acker.give_back(stale)
+        if stale:
+            self.wake()
+
+    def _return_unknown(self, holding: list[tuple[str, int]]) -> None:
+        known = {(d.id, d.token) for d in self._pool.held()} | set(self._acker.held())
+        if self._suspect is not None:
+            known.add((self._suspect.id, self._suspect.token))
+        unknown = [pair for pair in holding if pair not in known]
+        if unknown:
+            logger.warning("found %d tasks whose fetch was never answered: they go back", len(unknown))
+            self._acker.give_back_unknown(unknown)
+
+    async def _wait(self) -> None:
+        self._waker = asyncio.get_running_loop().create_future()
+        if self._acker.count:
+            left_s = max(FLUSH_AFTER_S - self._acker.age_s, 0.0)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self.wake)
+        try:
+            await self._waker
+        finally:
+            self._waker = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None

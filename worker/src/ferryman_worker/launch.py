@@ -1,0 +1,138 @@
+"""Launch: starts a worker's processes in the only order that works.
+
+The beat child is forked first, before threads, connections and the user's app exist; then the app is imported,
+and a nursery is forked if a handler wants processes; then the loop starts. A child forked later would inherit
+locks that nobody will ever release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+
+import uvloop
+
+from ferryman.app import load_app
+from ferryman.broker import Broker
+from ferryman.errors import AppImportError
+from ferryman.link import Link, SyncLink
+from ferryman.policy import Policy
+from ferryman.queue import Queue
+from ferryman.settings import BadSetting
+from ferryman.workers import WorkerRegistry
+from ferryman_worker.board import Board
+from ferryman_worker.child import Child
+from ferryman_worker.counters import Counters
+from ferryman_worker.heartbeat import BeatChild
+from ferryman_worker.identity import Identity
+from ferryman_worker.listener import REPLY_MARGIN_S, WAIT_S
+from ferryman_worker.nursery import fork_nursery
+from ferryman_worker.process_pool import ProcessPool
+from ferryman_worker.scrape import ScrapeLine
+from ferryman_worker.settings import WorkerSettings
+from ferryman_worker.stop import StopRequest
+from ferryman_worker.tenure import Registrar
+from ferryman_worker.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+
+def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
+    """Runs a worker until it is told to stop; returns the exit code.
+
+    Raises AppImportError, BadSetting or ProtocolMismatch when it can't start.
+    """
+    board = Board()
+    reply_timeout_s = _reply_timeout_s(settings)
+    beats = BeatChild.fork(
+        board,
+        lambda: SyncLink.from_url(settings.redis_url, client_name="ferryman-beat", reply_timeout_s=reply_timeout_s),
+        WorkerRegistry(queue_name).beat,
+        _listen(settings),
+        settings.hang_timeout_ms,
+    )
+    try:
+        queue = _choose(app, queue_name)
+        nursery = None
+        if any(handler.run_in == "process" for handler in queue.handlers.values()):
+            _, nursery = fork_nursery(lambda line: Child(queue).serve(line))
+        gc.collect()
+        gc.freeze()  # what is here now stays; collections need not walk it again
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(settings, queue, app, board, beats, nursery, reply_timeout_s))
+    finally:
+        beats.stop()
+
+
+async def _run(
+    settings: WorkerSettings,
+    queue: Queue,
+    app: str,
+    board: Board,
+    beats: BeatChild,
+    nursery: socket.socket | None,
+    reply_timeout_s: float,
+) -> int:
+    loop = asyncio.get_running_loop()
+    stop = StopRequest()
+    stop.listen(loop)
+    counters = Counters(queue.name)
+    link = Link.from_url(settings.redis_url, client_name="ferryman-worker", reply_timeout_s=reply_timeout_s)
+    listening = Link.from_url(
+        settings.redis_url, client_name="ferryman-listener", reply_timeout_s=WAIT_S + REPLY_MARGIN_S
+    )
+    processes = ProcessPool(nursery, lambda: stop.ask("the process that forks children has ended", exit_code=1))
+    registrar = Registrar(
+        link,
+        Broker(queue.name),
+        WorkerRegistry(queue.name),
+        board,
+        Identity(settings, queue.name),
+        queue.manifest(app),
+        concurrency=settings.concurrency,
+        timeout_ms=settings.timeout_ms,
+    )
+    worker = Worker(settings, queue, link, listening, board, registrar, processes, stop, counters)
+    scrapes = ScrapeLine(
+        beats.line,
+        counters,
+        in_progress=lambda: worker.pool.running,
+        beat_errors=lambda: board.beat_errors,
+        child_died=lambda: stop.ask("the beat child has died", exit_code=1),
+    )
+    scrapes.open(loop)
+    try:
+        return await worker.run()
+    finally:
+        scrapes.close(loop)
+        processes.close()
+        await link.close()
+        await listening.close()
+
+
+def _choose(app: str, queue_name: str) -> Queue:
+    queues = load_app(app)
+    if queue_name not in queues:
+        raise AppImportError(f"--app {app}: it defines {', '.join(sorted(queues))}, and no queue {queue_name!r}")
+    return queues[queue_name]
+
+
+def _listen(settings: WorkerSettings) -> socket.socket:
+    """The port for /livez, /readyz and /metrics. Outside a pod a taken port is no reason not to work."""
+    try:
+        listener = socket.create_server(("", settings.port), backlog=32)
+    except OSError as error:
+        if settings.pod_uid:
+            raise BadSetting("FERRYMAN_PORT", f"can't listen on {settings.port}: {error.strerror}") from error
+        listener = socket.create_server(("", 0), backlog=32)
+        logger.warning("port %d is taken", settings.port)
+    logger.info("/livez, /readyz and /metrics on port %d", listener.getsockname()[1])
+    return listener
+
+
+def _reply_timeout_s(settings: WorkerSettings) -> float:
+    """Several replies must be able to fail within one worker timeout before the promise is broken."""
+    timeout_ms = settings.timeout_ms or Policy().worker_timeout_ms
+    return max(timeout_ms / 1_000 / 4, 0.3)
