@@ -41,6 +41,10 @@ test-e2e: cluster-install ## The scenes on a real cluster (brings it up when the
 demo: cluster-install ## A real cluster, Ferryman on it, and a tour in two minutes; leaves it running
 	@hack/demo
 
+.PHONY: tools
+tools: ## helm and kubeconform, for the chart's tests and the cluster
+	@hack/cluster/build --tools
+
 .PHONY: images
 images: ## Build all images (docker when it answers, buildah otherwise)
 	@hack/images/build
@@ -63,7 +67,7 @@ kind-up: ## A kind cluster (needs Docker and kind)
 
 .PHONY: dashboards
 dashboards: setup ## Generate the chart's Grafana dashboards from code
-	$(PY) -m dashboards
+	PYTHONPATH=dashboards/src $(PY) -m ferryman_dashboards
 
 .PHONY: requirements
 requirements: setup ## Pin and hash the dependencies again after changing a pyproject.toml

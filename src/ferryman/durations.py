@@ -40,8 +40,12 @@ def duration_ms(value: Duration) -> int:
 
     Raises ValueError as parse_duration does.
     """
-    # Rounding to a nanosecond first keeps 0.1 s from becoming 101 ms.
-    return math.ceil(round(parse_duration(value) * 1000, 6))
+    milliseconds = parse_duration(value) * 1000
+    nearest = round(milliseconds)
+    # What a float can't tell from a whole number is one: "1.001s" is 1001 ms, not 1002.
+    if math.isclose(milliseconds, nearest, rel_tol=1e-12, abs_tol=1e-6):
+        return nearest
+    return math.ceil(milliseconds)
 
 
 def format_duration(seconds: float) -> str:

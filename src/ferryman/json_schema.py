@@ -91,8 +91,8 @@ def _any_of(check: _Checker, expected: Any, value: Any, path: Path, _: Schema) -
     if len(deepest.path) > len(path):
         yield deepest
     else:
-        wanted = [name for choice in expected if (name := _named(check, choice))]
-        yield Violation(path, f"expected {_either(wanted)}, got {_shown(value)}" if wanted else deepest.message)
+        wanted = " or ".join(words for choice in expected if (words := _wanted(check, choice)))
+        yield Violation(path, f"expected {wanted}, got {_shown(value)}" if wanted else deepest.message)
 
 
 def _properties(check: _Checker, expected: Any, value: Any, path: Path, _: Schema) -> Iterator[Violation]:
@@ -200,11 +200,17 @@ def _same(value: Any, member: Any) -> bool:
     return isinstance(value, bool) == isinstance(member, bool) and bool(value == member)
 
 
-def _named(check: _Checker, choice: Any) -> str:
+def _wanted(check: _Checker, choice: Any) -> str:
     if isinstance(choice, Mapping) and "$ref" in choice:
         choice = check.definition(choice["$ref"])
-    name = choice.get("type", "") if isinstance(choice, Mapping) else ""
-    return name if isinstance(name, str) else ""
+    match choice:
+        case {"enum": members}:
+            return f"one of {', '.join(map(_shown, members))}"
+        case {"const": value}:
+            return _shown(value)
+        case {"type": str(name)}:
+            return _either([name])
+    return ""
 
 
 def _either(names: list[str]) -> str:

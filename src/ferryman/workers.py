@@ -155,15 +155,23 @@ def _rows(reply: Any) -> list[WorkerRow]:
     return [
         WorkerRow(
             id=row[0].decode(),
-            deadline_ms=int(float(row[1])),
+            deadline_ms=_number(row[1]),
             active=int(row[2]),
-            pod=row[3].decode(),
-            concurrency=int(row[4] or 0),
-            draining=int(float(row[5] or 0)) > now,
-            started_ms=int(float(row[6] or 0)),
+            pod=row[3].decode("utf-8", "replace"),
+            concurrency=_number(row[4]),
+            draining=_number(row[5]) > now,
+            started_ms=_number(row[6]),
             app=row[7].decode(),
             version=row[8].decode(),
-            timeout_ms=int(float(row[9] or 0)),
+            timeout_ms=_number(row[9]),
         )
         for row in reply[1:]
     ]
+
+
+def _number(word: bytes) -> int:
+    """What is damaged counts as 0: a list of workers is for people to see, and must not fail over one of them."""
+    try:
+        return int(float(word))
+    except (ValueError, OverflowError):
+        return 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ferryman import Backoff, Retry
@@ -68,6 +68,7 @@ def test_milliseconds_are_whole_and_never_cut_a_wait_short(written: Any, millise
 
 
 @given(st.integers(0, 10**12))
+@example(274_877_906_943)
 def test_a_formatted_duration_reads_back(milliseconds: int) -> None:
     assert duration_ms(format_duration(milliseconds / 1000)) == milliseconds
 

@@ -30,6 +30,7 @@ class WatchedLink(Link):
 
     async def run(self, call: Call[Any]) -> Any:
         self.calls.append(call.script or str(call.args[0]))
+        await asyncio.sleep(0)  # as a network would, and fakeredis does not always
         if call.script and self.refuse and (error := self.refuse.pop(0)):
             raise error
         reply = await super().run(call)

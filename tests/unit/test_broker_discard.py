@@ -15,8 +15,7 @@ async def test_cancel_in_the_middle_of_a_long_list_leaves_a_ghost_that_counts_as
     async with bench.changes() as changes:
         assert await bench.run(bench.broker.cancel("t50")) == "discarded"
 
-    assert changes.pop("task:t50")["state"] is None
-    assert changes == {"stats": {"ghosts": "1", "discarded": "1"}}
+    assert changes == {"task:t50": None, "stats": {"ghosts": "1", "discarded": "1"}}
     stats = await bench.stats()
     assert (stats.waiting, stats.discarded) == (99, 1)
 

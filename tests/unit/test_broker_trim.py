@@ -14,8 +14,7 @@ async def test_completed_statuses_go_after_their_time(bench: Bench) -> None:
     async with bench.changes() as changes:
         assert await bench.run(bench.broker.trim()) == Trimmed(completed=1, dead=0)
 
-    assert changes.pop("task:old")["state"] is None
-    assert changes == {"completed": ["new"]}
+    assert changes == {"task:old": None, "completed": ["new"]}
     assert (await bench.stats()).completed == 2
 
 
@@ -37,8 +36,7 @@ async def test_dead_tasks_go_after_thirty_days_and_count_as_discarded(bench: Ben
     async with bench.changes() as changes:
         assert await bench.run(bench.broker.trim()) == Trimmed(completed=0, dead=1)
 
-    assert changes.pop("task:old")["state"] is None
-    assert changes == {"dead": ["new"], "stats": {"discarded": "1"}}
+    assert changes == {"task:old": None, "dead": ["new"], "stats": {"discarded": "1"}}
 
 
 async def test_a_trim_is_bounded(bench: Bench) -> None:

@@ -1,4 +1,5 @@
-{{/* What the operator may do in a namespace that it watches. The same rules go into a Role per namespace or into one ClusterRole. */}}
+{{/* What the operator may do in a namespace that it watches: the rules of manifests/install/2-rbac.yaml, which says why.
+     They go into a Role per namespace or into one ClusterRole. */}}
 {{- define "ferryman.operatorRules" -}}
 - apiGroups: [ferryman.dev]
   resources: [taskqueues]
@@ -11,17 +12,17 @@
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [cronjobs]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [list, create, patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-- apiGroups: [""]  # to read the address of Redis that a TaskQueue names
+- apiGroups: [""]
   resources: [secrets]
   verbs: [get]
 - apiGroups: [""]

@@ -6,7 +6,6 @@ kopf runs embedded, so no file is loaded by path and no folder called `operator`
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -85,10 +84,13 @@ async def run(settings: OperatorSettings) -> None:
 async def _crd(cluster: Cluster) -> None:
     """Wait for the TaskQueue kind: kopf looks for it only once."""
     while True:
-        with contextlib.suppress(ClusterError):
+        problem = "it does not know the kind TaskQueue yet (manifests/crd.yaml)"
+        try:
             if await cluster.has_kind(Kind.TASK_QUEUE):
                 return
-        logger.warning("the cluster does not know the kind TaskQueue yet (manifests/crd.yaml); trying again")
+        except ClusterError as error:
+            problem = str(error)
+        logger.warning("waiting for the cluster: %s", problem)
         await asyncio.sleep(2)
 
 

@@ -29,6 +29,7 @@ class Findings:
     on_hold: bool = False
     ready_workers: int = 0
     trouble: str = ""  # why workers do not start
+    schedules: bool = True  # whether the scheduler is ready
 
 
 def conditions(found: Findings) -> list[Condition]:
@@ -68,6 +69,9 @@ def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
         return _condition(found, "Ready", "False", *found.refusal)
     if policy["status"] != "True":
         return _condition(found, "Ready", "False", policy["reason"], policy["message"])
+    if not found.schedules:
+        message = "the scheduler is not ready: delayed tasks are not promoted, and only the CronJob recovers"
+        return _condition(found, "Ready", "False", "SchedulerNotReady", message)
     wanted = found.decision.wanted if found.decision else 0
     if found.trouble and wanted and not found.ready_workers:
         return _condition(found, "Ready", "False", "WorkersFailing", found.trouble)

@@ -13,6 +13,8 @@ from ferryman_operator import names, status
 from ferryman_operator.backlog import Reading, Unmeasured
 from ferryman_operator.cluster import Cluster, ClusterError, NotFound
 from ferryman_operator.conditions import Findings, conditions
+from ferryman_operator.drain import STARTING_S
+from ferryman_operator.pods import Pod
 from ferryman_operator.spec import ScalingMode, StopPolicy
 from ferryman_operator.steering import replicas_of
 from ferryman_operator.tracked import Tracked
@@ -64,7 +66,10 @@ class Reporter:
         reading = tracked.reading
         spec = tracked.spec
         pods = self._world.workers_of(tracked.namespace, tracked.name)
-        troubles = [f"pod {pod.name}: {pod.trouble}" for pod in pods if pod.trouble]
+        troubles = [f"pod {pod.name}: {trouble}" for pod in pods if (trouble := pod.trouble or _slow(pod))]
+        scheduler = None
+        if spec:
+            scheduler = self._world.get(Kind.DEPLOYMENT, spec.namespace, names.scheduler_deployment(spec.redis))
         return Findings(
             generation=int(tracked.body["metadata"].get("generation", 0)),
             invalid=tracked.invalid or next(iter(tracked.rejected.values()), ""),
@@ -76,7 +81,8 @@ class Reporter:
             awaits=tracked.plan.awaits if tracked.plan else "",
             stop_policy=spec.stop_policy if spec else StopPolicy.NONE,
             on_hold=isinstance(reading, Reading) and reading.stats.hold,
-            ready_workers=int(((deployment or {}).get("status") or {}).get("readyReplicas", 0)),
+            ready_workers=_ready_replicas(deployment),
+            schedules=_ready_replicas(scheduler) > 0,
             trouble=troubles[0] if troubles else _replica_failure(deployment),
         )
 
@@ -140,6 +146,16 @@ class Reporter:
             await self._cluster.create_event(event)
         except ClusterError as error:
             logger.warning("could not post an event on %s/%s: %s", tracked.namespace, tracked.name, error)
+
+
+def _ready_replicas(deployment: Mapping[str, Any] | None) -> int:
+    return int(((deployment or {}).get("status") or {}).get("readyReplicas", 0))
+
+
+def _slow(pod: Pod) -> str:
+    """A pod that runs and does not get ready: the application may not load, or not register."""
+    starting = pod.ready or pod.terminating or time.time() - pod.created_s < STARTING_S
+    return "" if starting else "runs but does not get ready; its log may say why"
 
 
 def _why(tracked: Tracked, before: int, after: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
@@ -14,28 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from ferryman import __version__
 from ferryman.api import problems
 from ferryman.api.auth import BearerAuth, Tokens
+from ferryman.api.description import DESCRIPTION, PROBLEMS, DescribedApp
 from ferryman.api.intake import Intake
 from ferryman.api.limits import BodyLimit, JsonOnly, LoopbackGuard, OriginGuard
 from ferryman.api.metrics import ApiMetrics, Measured
 from ferryman.api.routes import health, queues, tasks
-from ferryman.api.schema import ProblemReply
 from ferryman.api.services import Services
 from ferryman.api.settings import ApiSettings
 from ferryman.link import Link
-
-_DESCRIPTION = """
-Put tasks into Ferryman's queues, look at them and manage them, from any language.
-
-Every error is an `application/problem+json` document (RFC 9457) whose `type` says what kind it is and whose `detail`
-says what to do. A 503 carries `Retry-After`; with an id or an `Idempotency-Key` it is always safe to send again.
-"""
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ProblemReply, "description": "The bearer token is missing or not valid."},
-    413: {"model": ProblemReply, "description": "The body is too large."},
-    422: {"model": ProblemReply, "description": "Something in the request is wrong; the detail names it."},
-    503: {"model": ProblemReply, "description": "Redis is away or full; try again after `Retry-After` seconds."},
-}
 
 
 def create_app(settings: ApiSettings, connect: Callable[[], Link]) -> FastAPI:
@@ -51,10 +36,10 @@ def create_app(settings: ApiSettings, connect: Callable[[], Link]) -> FastAPI:
         finally:
             await link.close()
 
-    app = FastAPI(
+    app = DescribedApp(
         title="Ferryman",
         version=__version__,
-        description=_DESCRIPTION,
+        description=DESCRIPTION,
         lifespan=lifespan,
         middleware=_layers(settings, metrics),
         redoc_url=None,
@@ -63,7 +48,7 @@ def create_app(settings: ApiSettings, connect: Callable[[], Link]) -> FastAPI:
     # Declares the token in OpenAPI; BearerAuth is what asks for it, before a body is read.
     token = [Depends(HTTPBearer(auto_error=False))] if settings.has_token else []
     for router in (tasks.router, queues.router):
-        app.include_router(router, dependencies=token, responses=_PROBLEMS)
+        app.include_router(router, dependencies=token, responses=PROBLEMS)
     app.include_router(health.router)
     return app
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 
 import uvicorn
 
@@ -26,6 +28,8 @@ def serve(settings: ApiSettings, redis: RedisSettings) -> None:
     _log.info(
         "serving http://%s:%d (docs at /docs), Redis at %s; %s", settings.host, settings.port, redis.safe_url, guard
     )
+    # Uvicorn ends its work on SIGTERM and then raises it again; an orderly stop is exit code 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # What uvicorn says of its start and stop is said above; its errors stay.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     uvicorn.run(

@@ -16,10 +16,10 @@ redis.call('ZCARD', dead)
 for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt = tonumber(f[4] or '0') or 0
-local owner = f[5] and redis.call('GET', unique .. f[5])
+local owner = f[5] and redis.pcall('GET', unique .. f[5])
 
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', dead, now, id)

@@ -52,6 +52,8 @@ elseif wanted == 'waiting' then
       id = order[next_ranked]
     end
     local entry = id and not seen[id] and read(id, true)
+    -- A record with no known state is damaged, and belongs where it stands.
+    if entry and entry[2] and entry[2] ~= 'active' and not sets[entry[2]] then entry[2] = 'waiting' end
     if entry and entry[2] == 'waiting' then
       found[#found + 1] = entry
       seen[id] = true

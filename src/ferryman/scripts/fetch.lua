@@ -10,7 +10,7 @@
 -- A suspect comes alone in its batch; its worker starts it when all else that it holds has ended.
 -- A marker stands for the first of `priority`; one without a task behind it, and an id that is not waiting
 -- (cancelled), are ghosts: counted in stats.ghosts by who left them, dropped here.
--- A damaged record (no hash, or no number where one belongs) can't be run by anybody: it goes to dead.
+-- A damaged record (no hash, no known state, no number where one belongs) can't be run by anybody: it goes to dead.
 local waiting, handed, priority, active, workers, worker, dead, stats, config, task = unpack(KEYS)
 local me, limit, given = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
@@ -25,6 +25,7 @@ for _, count in ipairs(redis.call('HMGET', stats, 'ghosts')) do
 end
 local in_handed = given ~= '' and redis.call('LPOS', handed, given)
 local held = redis.call('LLEN', active)
+local line = redis.call('LLEN', waiting)
 local leases = redis.call('HMGET', worker, 'drain_until_ms', 'alone')
 
 local rests = false
@@ -36,7 +37,7 @@ if rests then
     redis.call('LREM', handed, -1, given)
     redis.call('RPUSH', waiting, given)
   end
-  return {rests, now, redis.call('LLEN', waiting)}
+  return {rests, now, line + (in_handed and 1 or 0)}
 end
 
 -- Read: what stands at the front, and what each entry means.
@@ -46,8 +47,12 @@ if #entries < limit then
   for i = #front, 1, -1 do entries[#entries + 1] = front[i] end
 end
 local NUMBERS = {5, 6, 7, 8, 10, 11} -- attempt, deliveries, enqueued_ms, since_ms, parks, crashes
+local STATES = {waiting = true, delayed = true, active = true, dead = true, completed = true}
+local function lost(f) -- nobody else's either
+  return f.err or f[1] and not STATES[f[1]] or not f[1] and f[2]
+end
 local function damaged(f)
-  if f.err then return true end
+  if lost(f) then return true end
   for _, i in ipairs(NUMBERS) do
     if f[i] and not string.find(f[i], '^%d+$') then return true end
   end
@@ -63,7 +68,7 @@ for position, entry in ipairs(entries) do
   end
   local f = id and not seen[id] and redis.pcall('HMGET', task .. id, 'state', 'name', 'args', 'options', 'attempt',
     'deliveries', 'enqueued_ms', 'since_ms', 'suspect', 'parks', 'crashes')
-  local takes = f and (f.err or f[1] == 'waiting')
+  local takes = f and (f[1] == 'waiting' or lost(f))
   local breaks = takes and damaged(f)
   local suspect = takes and not breaks and f[9]
   if suspect and #chosen > 0 then
@@ -105,5 +110,5 @@ if alone then
 elseif leases[2] then
   redis.call('HDEL', worker, 'alone')
 end
-reply[3] = redis.call('LLEN', waiting)
+reply[3] = line - from_waiting
 return reply

@@ -46,6 +46,8 @@ end
 redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
 redis.call('ZCARD', dead)
+redis.call('HLEN', suspected)
+local in_slot = w[7] and redis.call('HGET', slots, w[7])
 for _, count in ipairs(redis.call('HMGET', stats, 'recovered')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
@@ -109,7 +111,7 @@ if #found > 0 then redis.call('HINCRBY', stats, 'recovered', #found) end
 if length == #found then
   redis.call('ZREM', workers, id)
   redis.call('HDEL', suspected, id)
-  if w[7] and redis.call('HGET', slots, w[7]) == id then redis.call('HDEL', slots, w[7]) end
+  if in_slot == id then redis.call('HDEL', slots, w[7]) end
   redis.call('UNLINK', worker)
 end
 return {'dead', to_waiting, to_dead, length - #found}

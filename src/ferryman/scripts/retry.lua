@@ -17,7 +17,7 @@ redis.call('ZCARD', delayed)
 for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'parked', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local f = redis.call('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt, parks = tonumber(f[4] or '0'), tonumber(f[5] or '0')
 if not attempt or not parks then return redis.error_reply('REFUSED task ' .. id .. ' has an attempt or parks that is no number') end

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from ferryman_e2e.kubectl import Kubectl
 from ferryman_e2e.scene_queue import SYSTEM
 
-_LINES = "--tail=60"
+_LINES = "--tail=30"
+_WIDTH = 500
 
 
 def collect(kubectl: Kubectl) -> str:
@@ -30,6 +31,6 @@ def collect(kubectl: Kubectl) -> str:
 
 def _text(run: Callable[..., str], words: tuple[str, ...]) -> str:
     try:
-        return run(*words)
+        return "".join(line[:_WIDTH] + "\n" for line in run(*words).splitlines())
     except Exception as error:  # every look is worth having, whatever happens to the others
         return f"({error})\n"

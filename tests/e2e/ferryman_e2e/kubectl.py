@@ -64,8 +64,8 @@ class Kubectl:
 
     def apply(self, *objects: Mapping[str, Any]) -> str:
         """Applies manifests as `kubectl apply -f -` does, with its strict validation."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        return self.run("apply", "-f", "-", stdin=text)
+        # One document each: of a List, kubectl has the client check the fields, and not the server.
+        return self.run("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
 
     def scale(self, what: str, replicas: int) -> None:
         """Such as scale("deployment/ferryman-operator", 0)."""

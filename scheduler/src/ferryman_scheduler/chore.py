@@ -1,0 +1,59 @@
+"""Chore: what a loop of the scheduler does for queues, and the tally that its work goes into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+from ferryman.call import Call
+from ferryman.errors import BrokerError
+from ferryman.link import Link
+
+T = TypeVar("T")
+
+
+class Tally(Protocol):
+    """Counts what was done; metrics for the service, a summary for one pass."""
+
+    def promoted(self, queue: str, count: int, lag_ms: int) -> None:
+        """Delayed -> waiting; the latest of them was `lag_ms` late."""
+
+    def recovered(self, queue: str, waiting: int, dead: int) -> None:
+        """A dead worker's active -> waiting, and -> dead."""
+
+    def handed_back(self, queue: str, count: int) -> None:
+        """Forgotten in handed -> waiting."""
+
+    def trimmed(self, queue: str, completed: int, dead: int) -> None:
+        """Kept statuses forgotten, dead tasks discarded."""
+
+
+class Chore(Protocol):
+    """One kind of work. Every visit is bounded; what it leaves undone is for the next one."""
+
+    @property
+    def name(self) -> str:
+        """As in metrics and logs."""
+
+    async def visit(self, link: Link, queues: Sequence[str]) -> Visit:
+        """Work on each of `queues` once. Raises BrokerUnavailable."""
+
+
+class Visit:
+    """The outcome of a visit: when each queue wants the next one, and which queues Redis refused to work on."""
+
+    def __init__(self) -> None:
+        self.pauses_s: dict[str, float] = {}
+        self.refusals: dict[str, BrokerError] = {}
+
+
+async def ask(link: Link, visit: Visit, calls: Sequence[tuple[str, Call[Any]]]) -> Iterator[tuple[str, Any]]:
+    """Run each queue's call in one round trip and give (queue, reply) of those that worked; note the others."""
+    replies = await link.run_all([call for _, call in calls])
+    answered: list[tuple[str, Any]] = []
+    for (queue, _), reply in zip(calls, replies, strict=True):
+        if isinstance(reply, BrokerError):
+            visit.refusals[queue] = reply
+        else:
+            answered.append((queue, reply))
+    return iter(answered)

@@ -1,0 +1,43 @@
+"""Connection: the link to Redis that all loops use, made anew when the URL has changed.
+
+A mounted Secret that was rotated names another password or host; the next failure reads it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ferryman.link import Link
+from ferryman.settings import BadSetting, RedisSettings
+
+logger = logging.getLogger(__name__)
+
+_CLIENT_NAME = "ferryman-scheduler"
+
+
+class Connection:
+    """Holds a link. `read_settings` is asked again whenever Redis did not answer."""
+
+    def __init__(self, read_settings: Callable[[], RedisSettings]) -> None:
+        self._read_settings = read_settings
+        self._settings = read_settings()
+        self.link = Link.from_url(self._settings.url, client_name=_CLIENT_NAME)
+
+    async def renew(self) -> None:
+        """Use the URL that the settings name now, if it is another one."""
+        try:
+            settings = self._read_settings()
+            if settings == self._settings:
+                return
+            link = Link.from_url(settings.url, client_name=_CLIENT_NAME)
+        except (BadSetting, ValueError) as error:
+            logger.warning("the Redis URL cannot be read again: %s", error)
+            return
+        old, self.link, self._settings = self.link, link, settings
+        logger.info("Redis is now %s", settings.safe_url)
+        await old.close()
+
+    async def close(self) -> None:
+        """Close the link."""
+        await self.link.close()

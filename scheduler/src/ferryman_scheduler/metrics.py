@@ -1,0 +1,91 @@
+"""Metrics of the scheduler."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+_PASS_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """A tally and a watch that Prometheus can read. A queue's series exist, at 0, from its first visit on."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._promoted = Counter(
+            "ferryman_promoted_total", "Tasks moved from delayed to waiting.", ["queue"], registry=self._registry
+        )
+        self._recovered = Counter(
+            "ferryman_recovered_total",
+            "Tasks of dead workers moved to waiting or dead; of lost hand-overs, counted as handed, to waiting.",
+            ["queue", "to"],
+            registry=self._registry,
+        )
+        self._trimmed = Counter(
+            "ferryman_trimmed_total",
+            "Kept statuses forgotten and dead tasks discarded after their retention.",
+            ["queue", "state"],
+            registry=self._registry,
+        )
+        self._lag = Gauge(
+            "ferryman_promotion_lag_seconds",
+            "How late the latest task was that the last visit promoted; 0 when none was due.",
+            ["queue"],
+            registry=self._registry,
+        )
+        self._pass_seconds = Histogram(
+            "ferryman_scheduler_pass_seconds",
+            "Time of one round over the queues whose turn it was.",
+            ["loop"],
+            buckets=_PASS_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._last_pass = Gauge(
+            "ferryman_scheduler_last_pass_timestamp_seconds",
+            "When a round last ended in which Redis answered.",
+            ["loop"],
+            registry=self._registry,
+        )
+
+    def promoted(self, queue: str, count: int, lag_ms: int) -> None:
+        """A visit of the promoter."""
+        self._promoted.labels(queue).inc(count)
+        self._lag.labels(queue).set(lag_ms / 1000)
+
+    def recovered(self, queue: str, waiting: int, dead: int) -> None:
+        """A dead worker's tasks."""
+        self._recovered.labels(queue, "waiting").inc(waiting)
+        self._recovered.labels(queue, "dead").inc(dead)
+
+    def handed_back(self, queue: str, count: int) -> None:
+        """A look at handed."""
+        self._recovered.labels(queue, "handed").inc(count)
+        self.recovered(queue, 0, 0)
+
+    def trimmed(self, queue: str, completed: int, dead: int) -> None:
+        """A visit of the janitor."""
+        self._trimmed.labels(queue, "completed").inc(completed)
+        self._trimmed.labels(queue, "dead").inc(dead)
+
+    def passed(self, loop: str, duration_s: float) -> None:
+        """A round in which Redis answered."""
+        self._pass_seconds.labels(loop).observe(duration_s)
+        self._last_pass.labels(loop).set(time.time())
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,128 @@
+"""One pass: what the recovery CronJob runs when all else is down.
+
+It looks at silent workers about once a second until each has a verdict, promotes what is due, trims, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from ferryman.call import command
+from ferryman.errors import BrokerError
+from ferryman.keys import Keys
+from ferryman.link import Link
+from ferryman_scheduler.chore import Chore, Visit
+from ferryman_scheduler.janitor import Janitor
+from ferryman_scheduler.promoter import TICK_S, Promoter
+from ferryman_scheduler.recoverer import LOOK_EVERY_S, Recoverer
+
+#: A verdict takes two beats of the silent worker, 2 s by default. The CronJob's deadline is 50 s.
+PATIENCE_S: Final = 40.0
+
+#: A lost hand-over is one after 2 s; what lies in handed longer than this is other tasks passing through.
+HANDED_PATIENCE_S: Final = 3.5
+
+#: Batches of each kind in one pass, so that it ends; the next pass goes on.
+MOST_BATCHES: Final = 200
+
+
+@dataclass(slots=True)
+class Summary:
+    """What the pass did for one queue; `suspected` are silent workers that it left without a verdict."""
+
+    queue: str
+    recovered: int = 0
+    to_dead: int = 0
+    handed: int = 0
+    promoted: int = 0
+    forgotten: int = 0
+    discarded: int = 0
+    suspected: int = 0
+    error: str = ""
+
+    def to_json_dict(self) -> dict[str, object]:
+        """All fields."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Summaries:
+    """A tally by queue."""
+
+    def __init__(self, queues: Sequence[str]) -> None:
+        self.by_queue = {queue: Summary(queue) for queue in queues}
+
+    def promoted(self, queue: str, count: int, lag_ms: int) -> None:
+        """Delayed -> waiting."""
+        self.by_queue[queue].promoted += count
+
+    def recovered(self, queue: str, waiting: int, dead: int) -> None:
+        """Active -> waiting, dead."""
+        self.by_queue[queue].recovered += waiting
+        self.by_queue[queue].to_dead += dead
+
+    def handed_back(self, queue: str, count: int) -> None:
+        """Handed -> waiting."""
+        self.by_queue[queue].handed += count
+
+    def trimmed(self, queue: str, completed: int, dead: int) -> None:
+        """Completed and dead -> gone."""
+        self.by_queue[queue].forgotten += completed
+        self.by_queue[queue].discarded += dead
+
+
+async def pass_over(link: Link, queues: Sequence[str], patience_s: float = PATIENCE_S) -> list[Summary]:
+    """One pass over `queues`. Raises BrokerUnavailable; a queue whose data is damaged has an `error` instead."""
+    summaries = Summaries(queues)
+    promoter, recoverer, janitor = Promoter(summaries), Recoverer(summaries), Janitor(summaries)
+    await _work_off(promoter, link, queues, summaries, idle_s=TICK_S / 2)
+    await _look_until_verdicts(recoverer, link, queues, summaries, patience_s)
+    await _work_off(janitor, link, queues, summaries, idle_s=0.0)
+    for queue, workers in recoverer.suspected.items():
+        summaries.by_queue[queue].suspected = len(workers)
+    return list(summaries.by_queue.values())
+
+
+async def _work_off(chore: Chore, link: Link, queues: Sequence[str], summaries: Summaries, idle_s: float) -> None:
+    """Visit until no queue wants the next visit within `idle_s`."""
+    busy = list(queues)
+    for _ in range(MOST_BATCHES):
+        visit = await chore.visit(link, busy)
+        _note(summaries, visit)
+        busy = [queue for queue in busy if visit.pauses_s.get(queue, idle_s + 1) <= idle_s]
+        if not busy:
+            return
+
+
+async def _look_until_verdicts(
+    recoverer: Recoverer, link: Link, queues: Sequence[str], summaries: Summaries, patience_s: float
+) -> None:
+    started = time.monotonic()
+    pending = list(queues)
+    while pending:
+        visit = await recoverer.visit(link, pending)
+        _note(summaries, visit)
+        elapsed_s = time.monotonic() - started
+        handed = await link.run_all([command("LLEN", Keys(queue).handed, read=int) for queue in pending])
+        pending = [
+            queue
+            for queue, in_handed in zip(pending, handed, strict=True)
+            if queue not in visit.refusals
+            and elapsed_s < patience_s
+            and (
+                recoverer.suspected[queue]
+                or visit.pauses_s[queue] == 0.0
+                or (in_handed and not isinstance(in_handed, BrokerError) and elapsed_s < HANDED_PATIENCE_S)
+            )
+        ]
+        more_to_move = any(visit.pauses_s[queue] == 0.0 for queue in pending)
+        if pending and not more_to_move:
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _note(summaries: Summaries, visit: Visit) -> None:
+    for queue, error in visit.refusals.items():
+        summaries.by_queue[queue].error = str(error)

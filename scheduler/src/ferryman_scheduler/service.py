@@ -1,0 +1,62 @@
+"""Service: the scheduler as a process that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from ferryman.settings import RedisSettings
+from ferryman_scheduler.connection import Connection
+from ferryman_scheduler.health import STALLED_AFTER_S, Health
+from ferryman_scheduler.janitor import Janitor
+from ferryman_scheduler.metrics import Metrics
+from ferryman_scheduler.promoter import Promoter
+from ferryman_scheduler.recoverer import Recoverer
+from ferryman_scheduler.roster import Roster
+from ferryman_scheduler.rounds import Rounds
+
+logger = logging.getLogger(__name__)
+
+
+async def serve(queues: Sequence[str], port: int, read_settings: Callable[[], RedisSettings]) -> None:
+    """Promote, recover and trim for `queues` (none = all that are known) until SIGTERM or SIGINT.
+
+    Raises OSError when `port` is taken, ValueError when the URL is none.
+    """
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    connection, metrics = Connection(read_settings), Metrics()
+    roster = Roster(connection, queues)
+    loops = [Rounds(chore, connection, roster, metrics) for chore in _chores(metrics)]
+    health = Health(lambda: stalled(loops), metrics.text)
+    try:
+        server = await health.serve(port)
+        logger.info("scheduling %s", ", ".join(queues) or "all queues", extra={"port": _port(server)})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(roster.run(stop))
+            for loop in loops:
+                group.create_task(loop.run(stop))
+            await stop.wait()
+            health.stopping = True
+        server.close()
+        logger.info("stopped")
+    finally:
+        await connection.close()
+
+
+def stalled(loops: Sequence[Rounds]) -> list[str]:
+    """Names of the loops that have ended no round for too long."""
+    return [loop.name for loop in loops if time.monotonic() - loop.turned_at > STALLED_AFTER_S]
+
+
+def _chores(metrics: Metrics) -> tuple[Promoter, Recoverer, Janitor]:
+    return Promoter(metrics), Recoverer(metrics), Janitor(metrics)
+
+
+def _port(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port

@@ -1,0 +1,112 @@
+"""Links: scripts are loaded when the server lacks them, errors keep their meaning, pipelines keep their order."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, ResponseError
+
+from ferryman.broker import Broker
+from ferryman.call import command
+from ferryman.errors import BrokerRefused, BrokerUnavailable, QueueFull
+from ferryman.inspector import Inspector
+from ferryman.link import Link, SyncLink, address, translate, without_credentials
+from ferryman.task import NewTask
+from ferryman.testing import Bench
+
+FLUSH = command("SCRIPT", "FLUSH", read=bool)
+
+
+async def test_a_single_call_survives_a_script_flush(bench: Bench) -> None:
+    await bench.enqueue("a")
+    await bench.run(FLUSH)
+
+    await bench.enqueue("b")
+    assert (await bench.stats()).waiting == 2
+
+
+async def test_a_pipeline_survives_a_script_flush(bench: Bench) -> None:
+    await bench.enqueue("a")
+    await bench.run(FLUSH)
+
+    calls = [bench.broker.enqueue([NewTask("b", "echo", b"{}")]), bench.inspector.stats(), bench.broker.promote()]
+    created, stats, promoted = await bench.link.run_all(calls)
+
+    assert created[0].created
+    assert stats.waiting == 2
+    assert promoted.count == 0
+
+
+async def test_a_call_that_is_refused_does_not_take_its_neighbours_along(bench: Bench) -> None:
+    other = Broker("other")
+    await bench.write("SET", other.keys.waiting, "no list")
+    task = NewTask("t", "echo", b"{}")
+
+    first, refused, last = await bench.link.run_all(
+        [bench.broker.enqueue([task]), other.enqueue([task]), bench.inspector.stats()]
+    )
+
+    assert first[0].created
+    assert isinstance(refused, BrokerRefused)
+    assert last.waiting == 1
+
+
+async def test_an_empty_pipeline_says_nothing(bench: Bench) -> None:
+    assert await bench.link.run_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (OutOfMemoryError("OOM command not allowed"), QueueFull),
+        (ResponseError("OOM allow-oom flag is not set on the script"), QueueFull),
+        (AuthenticationError("WRONGPASS"), BrokerUnavailable),
+        (ReadOnlyError("You can't write against a read only replica."), BrokerUnavailable),
+        (ResponseError("MISCONF Redis is configured to save RDB snapshots"), BrokerUnavailable),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), BrokerUnavailable),
+        (ResponseError("REFUSED a counter in stats is no whole number"), BrokerRefused),
+        (ResponseError("WRONGTYPE Operation against a key"), BrokerRefused),
+        (ConnectionRefusedError(111, "refused"), BrokerUnavailable),
+        (redis.TimeoutError("Timeout reading from socket"), BrokerUnavailable),
+    ],
+)
+def test_errors_keep_their_meaning(error: Exception, meaning: type[Exception]) -> None:
+    client = redis.Redis.from_url("redis://user:secret@example.test:6380/2")
+
+    told = translate(error, client)
+    assert type(told) is meaning
+    assert "example.test:6380/2" in str(told)
+    assert "secret" not in str(told)
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    link = Link.from_url("redis://127.0.0.1:1/0")
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1/0 does not answer"):
+        await link.run(Inspector("q").stats())
+    with pytest.raises(BrokerUnavailable):
+        await link.run_all([Inspector("q").stats()] * 2)
+    await link.close()
+
+
+def test_the_blocking_link_says_the_same(redis_url: str) -> None:
+    link, broker = SyncLink.from_url(redis_url, client_name="test"), Broker("q")
+    link.run(FLUSH)
+    [reply, stats] = link.run_all([broker.enqueue([NewTask("t", "echo", b"{}")]), Inspector("q").stats()])
+    link.run(FLUSH)
+
+    assert reply[0].created
+    assert stats.waiting == 1
+    assert link.run(Inspector("q").stats()).waiting == 1
+    link.close()
+
+
+def test_the_blocking_link_without_a_server_is_unavailable() -> None:
+    link = SyncLink.from_url("redis://127.0.0.1:1/0")
+    with pytest.raises(BrokerUnavailable):
+        link.run(Inspector("q").stats())
+    link.close()
+
+
+def test_addresses_carry_no_credentials() -> None:
+    assert without_credentials("rediss://user:secret@example.test:6380/2") == "rediss://example.test:6380/2"
+    assert address(redis.Redis.from_url("unix:///run/redis.sock")) == "/run/redis.sock"
