@@ -1,4 +1,10 @@
-"""Ferryman: a fault-tolerant task queue for Python on Kubernetes."""
+"""Ferryman: a fault-tolerant task queue for Python on Kubernetes.
+
+What needs a Redis client is imported when it is first used: `ferryman --help` loads none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ferryman.backoff import Backoff
 from ferryman.context import Context, context
@@ -15,13 +21,29 @@ from ferryman.errors import (
     QueueFull,
     UnknownTask,
 )
-from ferryman.handler import Handler
-from ferryman.producer import WorkItem
-from ferryman.queue import Queue
 from ferryman.retry import Retry
-from ferryman.signature import InvalidHandler
 from ferryman.task import Enqueued, Task, TaskState
 from ferryman.version import __version__
+
+if TYPE_CHECKING:
+    from ferryman.handler import Handler
+    from ferryman.producer import WorkItem
+    from ferryman.queue import Queue
+    from ferryman.signature import InvalidHandler
+
+_LATER = {"Handler": "handler", "WorkItem": "producer", "Queue": "queue", "InvalidHandler": "signature"}
+
+
+def __getattr__(name: str) -> Any:
+    if module := _LATER.get(name):
+        value = globals()[name] = getattr(import_module(f"ferryman.{module}"), name)
+        return value
+    raise AttributeError(f"module 'ferryman' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LATER.keys())
+
 
 __all__ = [
     "AppImportError",

@@ -30,6 +30,7 @@ from redis.retry import Retry
 from ferryman import scripts
 from ferryman.call import Argument, Call
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable, QueueFull
+from ferryman.wire import pool_from_url
 
 T = TypeVar("T")
 
@@ -57,7 +58,8 @@ class Link:
     def from_url(cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Link:
         """Opens nothing yet. Raises ValueError when `url` is no redis://, rediss:// or unix:// URL."""
         options = _options(client_name, reply_timeout_s)
-        return cls(redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options))
+        pool = pool_from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
+        return cls(redis.asyncio.Redis.from_pool(pool))
 
     async def run(self, call: Call[T]) -> T:
         """Run one call. Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises."""

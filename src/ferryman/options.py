@@ -161,7 +161,7 @@ def moment_ms(at: datetime | str) -> int:
     if not isinstance(at, datetime):
         raise ValueError(f"{at!r} is not a datetime")
     if at.utcoffset() is None:
-        raise ValueError(f"{at.isoformat()} has no time zone; add one, such as tzinfo=UTC")
+        raise ValueError(f"{at.isoformat()} has no time zone; add one, such as Z or +01:00")
     run_at_ms = round(at.timestamp() * 1000)
     if run_at_ms <= 0:
         raise ValueError(f"{at.isoformat()} lies before 1970")

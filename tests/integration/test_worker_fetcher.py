@@ -47,14 +47,21 @@ class Crew:
         self.wire = Wire(bench.link)
         self.counters = Counters(bench.name)
         self.counters.know("echo")
-        self.acker = Acker(bench.broker, self.counters)
+        self.acker = Acker(self.counters)
         self.gates: dict[str, asyncio.Event] = {}
         self.order: list[str] = []
         self.pool = Pool(slots, self._process, self._progress)
         self.listening = Link.from_url(_url(bench.link))
         listener = Listener(self.listening, bench.keys, self._wake)
         self.fetcher = Fetcher(
-            "w1", self.wire, listener, bench.broker, bench.workers, self.pool, self.acker, self.counters  # type: ignore[arg-type]
+            "w1",
+            self.wire,
+            listener,
+            bench.broker,
+            bench.workers,
+            self.pool,
+            self.acker,
+            self.counters,  # type: ignore[arg-type]
         )
 
     def _progress(self) -> None:

@@ -20,7 +20,7 @@ from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.testing import AgingClock, Bench
 
-APP = '''
+APP = """
 import asyncio, ctypes, os, threading, time
 from contextlib import asynccontextmanager
 from ferryman import Context, Queue
@@ -80,7 +80,7 @@ def child(ctx: Context[str], path: str) -> None:
 @queue.task(run_in="process", timeout="100ms")
 def child_with_timeout() -> None:
     time.sleep(60)
-'''
+"""
 
 
 class WorkerProcess:

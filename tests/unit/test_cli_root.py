@@ -34,7 +34,7 @@ def test_help_lists_every_command_once() -> None:
     assert sorted(name for name in listed if name in COMMANDS) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["enqueue", "stats", "tasks", "show", "revive", "cancel", "purge", "hold", "resume"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("reset", "worker", "scheduler", "recover")])
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
     result = CliRunner().invoke(root, [name, "--help"])
     assert result.exit_code == 0

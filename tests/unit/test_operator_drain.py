@@ -83,6 +83,21 @@ A, B, C = "a.worker.1", "b.worker.1", "c.worker.1"
             id="all are busy: the least busy drains, and goes when it has finished",
         ),
         pytest.param(
+            fleet(THREE, [worker("a", active=2), worker("b", active=1), worker("c")]),
+            1,
+            Plan(3, drain=(C,), awaits="2 workers to drain"),
+            id="the idle one goes before a busy one is told to drain",
+        ),
+        pytest.param(
+            fleet(
+                [pod("a"), pod("b", ready=False), pod("c")],
+                [worker("a"), worker("b", active=1, draining=True), worker("c", active=9)],
+            ),
+            2,
+            Plan(3, drain=(A,), resume=(B,), awaits="pod-b to be ready or drained"),
+            id="a busy one goes on when an idle one can go in its place",
+        ),
+        pytest.param(
             fleet(THREE, [worker("a"), drained("b"), worker("c")]),
             2,
             Plan(3, drain=(B,), awaits="1 workers to drain"),
@@ -130,7 +145,7 @@ A, B, C = "a.worker.1", "b.worker.1", "c.worker.1"
                 [worker("a"), drained("b"), worker("b", "0", draining=True, active=3, deadline_ms=1), drained("c")],
             ),
             1,
-            Plan(3, drain=(C, B, "b.worker.0"), awaits="pod-b to be ready or drained"),
+            Plan(3, drain=(C,), resume=(B, "b.worker.0"), awaits="pod-b to be ready or drained"),
             id="a dead predecessor still holds tasks in that pod",
         ),
         pytest.param(

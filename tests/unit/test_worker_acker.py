@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ferryman.broker import Broker
-from ferryman.errors import BrokerRefused, BrokerUnavailable
-from ferryman.protocol import Delivery
-from ferryman.testing import Bench
 from ferryman_worker.acker import Acker, OwnershipGone
 from ferryman_worker.counters import Counters
 from ferryman_worker.outcome import DeadLetter, Park, RetryLater
+
+from ferryman.errors import BrokerRefused, BrokerUnavailable
+from ferryman.protocol import Delivery
+from ferryman.testing import Bench
 
 
 def make(bench: Bench) -> Acker:
     counters = Counters(bench.name)
     counters.know("echo")
-    return Acker(bench.broker, counters)
+    return Acker(counters)
 
 
 async def flush(acker: Acker, bench: Bench, worker: str = "w1") -> list[Any]:
-    batch = acker.batch(worker)
-    replies = await bench.link.run_all(batch.calls)
+    batch = acker.take()
+    replies = await bench.link.run_all(batch.calls(bench.broker, worker))
     acker.settle(batch, replies)
     return replies
 
@@ -64,7 +63,9 @@ async def test_a_resend_after_a_lost_reply_is_harmless_and_counted(bench: Bench)
     held = await bench.hold_active("w1", "a", "b")
     acker.complete(held[0], 0.1, b"")
     acker.fail(held[1], RetryLater(0, True, "no"), 0.1)
-    await bench.link.run_all(acker.batch("w1").calls)  # applied, and the reply lost
+    lost = acker.take()
+    await bench.link.run_all(lost.calls(bench.broker, "w1"))  # applied, and the reply lost
+    acker.restore(lost)
     async with bench.changes() as changes:
         await flush(acker, bench)
     assert changes == {}
@@ -77,8 +78,8 @@ async def test_an_outcome_without_an_answer_is_kept_with_its_place(bench: Bench)
     held = await bench.hold_active("w1", "a", "b")
     acker.complete(held[0], 0.1, b"")
     acker.fail(held[1], DeadLetter("no"), 0.1)
-    batch = acker.batch("w1")
-    replies = await bench.link.run_all(batch.calls)
+    batch = acker.take()
+    replies = await bench.link.run_all(batch.calls(bench.broker, "w1"))
     with pytest.raises(BrokerUnavailable):
         acker.settle(batch, [replies[0], BrokerUnavailable("lost")])
     assert list(acker.held()) == [(held[1].id, held[1].token)]
@@ -90,9 +91,10 @@ async def test_outcomes_that_came_during_the_round_trip_wait_for_the_next_one(be
     acker = make(bench)
     held = await bench.hold_active("w1", "a", "b")
     acker.complete(held[0], 0.1, b"")
-    batch = acker.batch("w1")
+    batch = acker.take()
     acker.complete(held[1], 0.1, b"")
-    acker.settle(batch, await bench.link.run_all(batch.calls))
+    assert sorted(acker.held()) == [("a", held[0].token), ("b", held[1].token)]
+    acker.settle(batch, await bench.link.run_all(batch.calls(bench.broker, "w1")))
     assert list(acker.held()) == [("b", held[1].token)]
 
 
@@ -103,7 +105,7 @@ async def test_a_worker_that_was_declared_dead_is_told_so(bench: Bench) -> None:
     acker.complete(held[0], 0.1, b"")
     with pytest.raises(OwnershipGone):
         await flush(acker, bench)
-    assert acker.drop() == 1
+    acker.drop()
     assert (acker.count, list(acker.held())) == (0, [])
     assert (await where(bench))["waiting"] == ["a"]
 
@@ -116,10 +118,10 @@ class Refusing:
         self._poisoned = poisoned
 
     async def flush(self, acker: Acker) -> None:
-        batch = acker.batch("w1")
+        batch = acker.take()
         replies = [
             BrokerRefused("WRONGTYPE") if self._poisoned in call.args else await self._bench.run(call)
-            for call in batch.calls
+            for call in batch.calls(self._bench.broker, "w1")
         ]
         acker.settle(batch, replies)
 
@@ -140,7 +142,8 @@ async def test_one_broken_task_does_not_hold_back_its_neighbours(bench: Bench) -
 
 
 def test_a_batch_is_bounded() -> None:
-    acker = Acker(Broker("q"), Counters("q"))
+    acker = Acker(Counters("q"))
     for i in range(1_000):
         acker.complete(Delivery(f"t{i}", "echo", b"{}", b"", 1, 1, 0, 0, False, 0, 0), 0.0, b"")
-    assert acker.batch("w1").size == 200
+    assert acker.take().size == 200
+    assert acker.count == 800

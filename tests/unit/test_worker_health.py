@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
-
 from ferryman_worker.board import Board
 from ferryman_worker.counters import UNKNOWN, Counters
 from ferryman_worker.health import MetricsLine, answer, serve
 from ferryman_worker.metrics import Exposition
 from ferryman_worker.scrape import ScrapeLine
+from prometheus_client.parser import text_string_to_metric_families
 
 
 def no_metrics() -> bytes | None:

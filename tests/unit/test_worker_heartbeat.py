@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ferryman.call import Call
-from ferryman.errors import BrokerUnavailable
-from ferryman.workers import Beat, WorkerRegistry
 from ferryman_worker import board as board_module
 from ferryman_worker.board import BeatSeen, Board
 from ferryman_worker.heartbeat import Heart
 from ferryman_worker.watch import BeatNews, Watch
+
+from ferryman.call import Call
+from ferryman.errors import BrokerUnavailable
+from ferryman.workers import Beat, WorkerRegistry
 
 
 class Now:

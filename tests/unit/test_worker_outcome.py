@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
-from ferryman import Backoff, Retry
-from ferryman.options import RunSettings
 from ferryman_worker.outcome import (
     PARKS_MAX,
     DeadLetter,
@@ -17,6 +14,9 @@ from ferryman_worker.outcome import (
     malformed,
     unknown_name,
 )
+
+from ferryman import Backoff, Retry
+from ferryman.options import RunSettings
 
 SETTINGS = RunSettings(max_attempts=3, timeout_s=None, backoff=Backoff(initial_s=1, factor=2, max_s=3, jitter=True))
 

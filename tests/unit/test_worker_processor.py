@@ -10,11 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-
-from ferryman import Context, Queue, Retry
-from ferryman.broker import Broker
-from ferryman.policy import Policy
-from ferryman.protocol import Delivery
 from ferryman_worker.acker import Acker
 from ferryman_worker.counters import Counters
 from ferryman_worker.drive import current_run
@@ -25,12 +20,16 @@ from ferryman_worker.processor import Processor
 from ferryman_worker.repertoire import Repertoire
 from ferryman_worker.threads import ThreadPool
 
+from ferryman import Context, Queue, Retry
+from ferryman.policy import Policy
+from ferryman.protocol import Delivery
+
 
 class Recorder(Acker):
     """Notes outcomes in the order in which they came."""
 
     def __init__(self, counters: Counters) -> None:
-        super().__init__(Broker("q"), counters)
+        super().__init__(counters)
         self.completed: list[str] = []
         self.failed: dict[str, Verdict] = {}
 
@@ -358,4 +357,3 @@ async def test_what_waits_too_long_for_a_slot_can_be_taken_back(staging: Staging
     assert stage.pool.take_stale(60) == []
     assert [delivery.id for delivery in stage.pool.take_stale(0)] == ["t2", "t3"]
     never.set()
-

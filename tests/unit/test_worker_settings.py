@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from ferryman.settings import BadSetting
 from ferryman_worker.identity import Identity
 from ferryman_worker.settings import WorkerSettings
+
+from ferryman.settings import BadSetting
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -32,7 +32,18 @@ def test_everything_can_be_set() -> None:
         "FERRYMAN_TERMINATION_LOG": "/dev/t",
     }
     assert WorkerSettings.from_env(env, "redis://r") == WorkerSettings(
-        "redis://r", 7, 30_000, 300_000, 0, 90_000, 0, "uid", "emails-worker-1", "worker", Path("/run/f"), Path("/dev/t")
+        "redis://r",
+        7,
+        30_000,
+        300_000,
+        0,
+        90_000,
+        0,
+        "uid",
+        "emails-worker-1",
+        "worker",
+        Path("/run/f"),
+        Path("/dev/t"),
     )
     assert WorkerSettings.from_env(env, "redis://r", concurrency=3).concurrency == 3
 

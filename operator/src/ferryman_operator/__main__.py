@@ -15,7 +15,7 @@ import kopf
 
 from ferryman import logs
 from ferryman.settings import BadSetting
-from ferryman_operator import handlers
+from ferryman_operator import handlers, names
 from ferryman_operator.applier import Applier
 from ferryman_operator.children import Children
 from ferryman_operator.cluster import Cluster, ClusterError
@@ -63,6 +63,8 @@ async def run(settings: OperatorSettings) -> None:
     watching = asyncio.create_task(
         kopf.operator(
             settings=kopf_settings(),
+            # Given, because kopf would ask for the name of a user that has none in a container.
+            identity=names.MANAGER,  # type: ignore[arg-type]
             memo=kopf.Memo(world=world),
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,

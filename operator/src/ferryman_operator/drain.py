@@ -87,6 +87,8 @@ def _remove_all(fleet: Fleet, at_work: dict[str, list[Worker]]) -> Plan:
 def _remove_some(fleet: Fleet, wanted: int, pods: list[Pod], at_work: dict[str, list[Worker]]) -> Plan:
     surplus = fleet.replicas - wanted
     chosen = sorted(pods, key=lambda pod: _reluctance(pod, at_work.get(pod.uid, [])))[:surplus]
+    # The idle go before the busy are even told to drain: a busy pod that drains may be NotReady, and then nobody could go.
+    chosen = [pod for pod in chosen if not _holds(at_work.get(pod.uid, []))] or chosen
     chosen_uids = {pod.uid for pod in chosen}
     ready_to_go = [pod for pod in pods if _may_go(pod, at_work.get(pod.uid, []), fleet.now_s)]
     drain = tuple(worker.id for pod in chosen for worker in at_work.get(pod.uid, []))
@@ -126,8 +128,13 @@ def _may_go(pod: Pod, workers: list[Worker], now_s: float) -> bool:
     return all(_is_idle(worker) for worker in workers)
 
 
-def _reluctance(pod: Pod, workers: list[Worker]) -> tuple[bool, bool, int, float]:
-    """Who goes first: pods on their way out, then those without a worker, then the idle, the newest first."""
+def _holds(workers: list[Worker]) -> int:
+    return sum(worker.active for worker in workers)
+
+
+def _reluctance(pod: Pod, workers: list[Worker]) -> tuple[bool, bool, bool, int, float]:
+    """Who goes first: the idle, of them those on their way out and those without a worker; then the least busy."""
+    held = _holds(workers)
     leaving = bool(workers) and all(worker.draining for worker in workers)
     empty = not workers and not pod.ready
-    return (not leaving, not empty, sum(worker.active for worker in workers), -pod.created_s)
+    return (held > 0, not leaving, not empty, held, -pod.created_s)

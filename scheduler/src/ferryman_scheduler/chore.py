@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from ferryman.call import Call
 from ferryman.errors import BrokerError
 from ferryman.link import Link
-
-T = TypeVar("T")
 
 
 class Tally(Protocol):
@@ -40,14 +38,18 @@ class Chore(Protocol):
 
 
 class Visit:
-    """The outcome of a visit: when each queue wants the next one, and which queues Redis refused to work on."""
+    """The outcome of a visit.
+
+    `pauses_s` says when each queue wants the next one; a queue that is missing there could not be worked on.
+    `refusals` says what Redis refused, by queue: its data is damaged. The queue may have been worked on all the same.
+    """
 
     def __init__(self) -> None:
         self.pauses_s: dict[str, float] = {}
         self.refusals: dict[str, BrokerError] = {}
 
 
-async def ask(link: Link, visit: Visit, calls: Sequence[tuple[str, Call[Any]]]) -> Iterator[tuple[str, Any]]:
+async def ask(link: Link, visit: Visit, calls: Sequence[tuple[str, Call[Any]]]) -> list[tuple[str, Any]]:
     """Run each queue's call in one round trip and give (queue, reply) of those that worked; note the others."""
     replies = await link.run_all([call for _, call in calls])
     answered: list[tuple[str, Any]] = []
@@ -56,4 +58,4 @@ async def ask(link: Link, visit: Visit, calls: Sequence[tuple[str, Call[Any]]]) 
             visit.refusals[queue] = reply
         else:
             answered.append((queue, reply))
-    return iter(answered)
+    return answered

@@ -11,10 +11,11 @@ import click
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import QueueName, json_option, redis_option, unreachable
 from ferryman.cli.output import print_json
-from ferryman.errors import BrokerUnavailable, FerrymanError
+from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.logs import configure_from_env
 from ferryman.settings import RedisSettings
+from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.one_pass import Summary, pass_over
 from ferryman_scheduler.service import serve
 from ferryman_scheduler.settings import SchedulerSettings
@@ -42,11 +43,11 @@ def scheduler(queues: tuple[str, ...], redis_url: str | None) -> None:
     try:
         configure_from_env(os.environ)
         settings = SchedulerSettings.from_env(os.environ)
-        asyncio.run(serve(queues, settings.port, lambda: RedisSettings.from_env(os.environ, redis_url)))
-    except FerrymanError as error:
-        raise CommandFailed(str(error)) from error
+        connection = Connection(lambda: RedisSettings.from_env(os.environ, redis_url))
     except ValueError as error:
         raise _no_url(redis_url, error) from error
+    try:
+        asyncio.run(serve(queues, settings.port, connection))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -70,11 +71,13 @@ def recover(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> No
     configure_from_env(os.environ)
     settings = RedisSettings.from_env(os.environ, redis_url)
     try:
-        summaries = asyncio.run(_pass(settings, list(dict.fromkeys(queues))))
-    except BrokerUnavailable as error:
-        raise CommandFailed(unreachable(settings, error)) from error
+        link = Link.from_url(settings.url, client_name="ferryman-recover")
     except ValueError as error:
         raise _no_url(redis_url, error) from error
+    try:
+        summaries = asyncio.run(_pass(link, list(dict.fromkeys(queues))))
+    except BrokerUnavailable as error:
+        raise CommandFailed(unreachable(settings, error)) from error
     if as_json:
         rows = [summary.to_json_dict() for summary in summaries]
         print_json(rows[0] if len(queues) == 1 else rows)
@@ -85,8 +88,7 @@ def recover(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> No
         raise CommandFailed(f"Redis refused to work on {', '.join(failed)}")
 
 
-async def _pass(settings: RedisSettings, queues: list[str]) -> list[Summary]:
-    link = Link.from_url(settings.url, client_name="ferryman-recover")
+async def _pass(link: Link, queues: list[str]) -> list[Summary]:
     try:
         return await pass_over(link, queues)
     finally:

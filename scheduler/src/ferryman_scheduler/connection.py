@@ -1,4 +1,4 @@
-"""Connection: the link to Redis that all loops use, made anew when the URL has changed.
+"""Connection: the link to Redis that all loops use; it says once that Redis is away, and once that it is back.
 
 A mounted Secret that was rotated names another password or host; the next failure reads it again.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.settings import BadSetting, RedisSettings
 
@@ -17,12 +18,29 @@ _CLIENT_NAME = "ferryman-scheduler"
 
 
 class Connection:
-    """Holds a link. `read_settings` is asked again whenever Redis did not answer."""
+    """Holds a link. `read_settings` is asked again whenever Redis did not answer.
+
+    Opens nothing yet. Raises ValueError when the URL is none.
+    """
 
     def __init__(self, read_settings: Callable[[], RedisSettings]) -> None:
         self._read_settings = read_settings
         self._settings = read_settings()
+        self._away = False
         self.link = Link.from_url(self._settings.url, client_name=_CLIENT_NAME)
+
+    async def lost(self, error: BrokerUnavailable) -> None:
+        """A call was not answered."""
+        if not self._away:
+            self._away = True
+            logger.error("waiting for Redis: %s", error)
+        await self.renew()
+
+    def answered(self) -> None:
+        """A call was answered."""
+        if self._away:
+            self._away = False
+            logger.info("Redis answers again")
 
     async def renew(self) -> None:
         """Use the URL that the settings name now, if it is another one."""

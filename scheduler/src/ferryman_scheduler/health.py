@@ -29,8 +29,9 @@ class Health:
         self._metrics = metrics
 
     async def serve(self, port: int) -> asyncio.Server:
-        """Listen on all addresses; 0 takes any port. The caller closes the server."""
-        return await asyncio.start_server(self._answer, None, port, limit=_MOST_BYTES)
+        """Listen on all addresses; port 0 takes a free one of this machine. The caller closes the server."""
+        host = None if port else "127.0.0.1"
+        return await asyncio.start_server(self._answer, host, port, limit=_MOST_BYTES)
 
     def respond(self, path: str) -> Response:
         """Status, content type and body for a path."""

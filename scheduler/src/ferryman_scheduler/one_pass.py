@@ -12,12 +12,11 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from ferryman.call import command
-from ferryman.errors import BrokerError
 from ferryman.keys import Keys
 from ferryman.link import Link
 from ferryman_scheduler.chore import Chore, Visit
 from ferryman_scheduler.janitor import Janitor
-from ferryman_scheduler.promoter import TICK_S, Promoter
+from ferryman_scheduler.promoter import Promoter
 from ferryman_scheduler.recoverer import LOOK_EVERY_S, Recoverer
 
 #: A verdict takes two beats of the silent worker, 2 s by default. The CronJob's deadline is 50 s.
@@ -78,21 +77,21 @@ async def pass_over(link: Link, queues: Sequence[str], patience_s: float = PATIE
     """One pass over `queues`. Raises BrokerUnavailable; a queue whose data is damaged has an `error` instead."""
     summaries = Summaries(queues)
     promoter, recoverer, janitor = Promoter(summaries), Recoverer(summaries), Janitor(summaries)
-    await _work_off(promoter, link, queues, summaries, idle_s=TICK_S / 2)
+    await _work_off(promoter, link, queues, summaries)
     await _look_until_verdicts(recoverer, link, queues, summaries, patience_s)
-    await _work_off(janitor, link, queues, summaries, idle_s=0.0)
+    await _work_off(janitor, link, queues, summaries)
     for queue, workers in recoverer.suspected.items():
         summaries.by_queue[queue].suspected = len(workers)
     return list(summaries.by_queue.values())
 
 
-async def _work_off(chore: Chore, link: Link, queues: Sequence[str], summaries: Summaries, idle_s: float) -> None:
-    """Visit until no queue wants the next visit within `idle_s`."""
+async def _work_off(chore: Chore, link: Link, queues: Sequence[str], summaries: Summaries) -> None:
+    """Visit until no queue wants the next visit at once."""
     busy = list(queues)
     for _ in range(MOST_BATCHES):
         visit = await chore.visit(link, busy)
         _note(summaries, visit)
-        busy = [queue for queue in busy if visit.pauses_s.get(queue, idle_s + 1) <= idle_s]
+        busy = [queue for queue in busy if visit.pauses_s.get(queue) == 0.0]
         if not busy:
             return
 
@@ -106,21 +105,20 @@ async def _look_until_verdicts(
         visit = await recoverer.visit(link, pending)
         _note(summaries, visit)
         elapsed_s = time.monotonic() - started
-        handed = await link.run_all([command("LLEN", Keys(queue).handed, read=int) for queue in pending])
-        pending = [
-            queue
-            for queue, in_handed in zip(pending, handed, strict=True)
-            if queue not in visit.refusals
-            and elapsed_s < patience_s
-            and (
-                recoverer.suspected[queue]
-                or visit.pauses_s[queue] == 0.0
-                or (in_handed and not isinstance(in_handed, BrokerError) and elapsed_s < HANDED_PATIENCE_S)
-            )
-        ]
-        more_to_move = any(visit.pauses_s[queue] == 0.0 for queue in pending)
-        if pending and not more_to_move:
+        busy = [queue for queue in pending if visit.pauses_s.get(queue) == 0.0]
+        silent = [queue for queue in pending if recoverer.suspected.get(queue)]
+        lying = await _with_handed(link, pending) if elapsed_s < HANDED_PATIENCE_S else []
+        if elapsed_s > patience_s:
+            return
+        pending = [queue for queue in pending if queue in {*busy, *silent, *lying}]
+        if pending and not busy:
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _with_handed(link: Link, queues: Sequence[str]) -> list[str]:
+    """Those of `queues` that have a task between an idle worker's BLMOVE and its fetch."""
+    lengths = await link.run_all([command("LLEN", Keys(queue).handed, read=int) for queue in queues])
+    return [queue for queue, length in zip(queues, lengths, strict=True) if isinstance(length, int) and length]
 
 
 def _note(summaries: Summaries, visit: Visit) -> None:

@@ -1,4 +1,4 @@
-"""Recoverer: takes tasks back from dead workers (active -> waiting, or dead) and from lost hand-overs (handed -> waiting).
+"""Recoverer: takes tasks back from dead workers (active -> waiting, or dead) and lost hand-overs (handed -> waiting).
 
 It never decides that a worker is dead: it looks, at regular intervals, and the script draws the conclusion from
 several looks. So any number of recoverers may run, and one that dies in between only delays a verdict.
@@ -32,7 +32,7 @@ class Recoverer:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        #: Workers without a verdict yet, by queue, as of the last visit.
+        #: Silent workers without a verdict yet, by queue, as of the last visit.
         self.suspected: dict[str, set[str]] = {}
 
     async def visit(self, link: Link, queues: Sequence[str]) -> Visit:
@@ -56,7 +56,7 @@ class Recoverer:
         replies = await link.run_all([Broker(queue).recover(worker) for queue, worker in silent])
         for (queue, worker), reply in zip(silent, replies, strict=True):
             if not isinstance(reply, Recovery):
-                visit.refusals[queue] = reply
+                visit.refusals[queue] = reply  # the others of this queue must not wait for it
             elif reply.verdict == "suspected":
                 self.suspected[queue].add(worker)
             elif reply.verdict == "dead":

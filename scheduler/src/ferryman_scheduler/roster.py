@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from ferryman.errors import BrokerUnavailable, InvalidTask
+from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask
 from ferryman.inspector import queues_known
 from ferryman.task import check_queue_name
 from ferryman_scheduler.connection import Connection
@@ -37,12 +37,13 @@ class Roster:
             try:
                 await self.refresh()
             except BrokerUnavailable as error:
-                logger.debug("the queues cannot be read: %s", error)
-                await self._connection.renew()
+                await self._connection.lost(error)
+            except BrokerError as error:
+                logger.error("the names of the queues cannot be read: %s", error)
             await pause(stop, jittered(REFRESH_EVERY_S))
 
     async def refresh(self) -> None:
-        """Read the names once. Raises BrokerUnavailable; then the old ones stay."""
+        """Read the names once. Raises BrokerError; then the old ones stay."""
         known = await self._connection.link.run(queues_known())
         self._queues = [name for name in known if _is_name(name)]
 

@@ -2,7 +2,7 @@
 
 Queues whose turn has come go together, in groups of one round trip each, so that a thousand idle queues cost a
 handful of round trips and no queue waits for more than one bounded visit of another. Redis being away is no crash:
-the loop says so once, tries again with growing pauses, and goes on when it answers.
+the loop tries again with growing pauses, and goes on when it answers.
 """
 
 from __future__ import annotations
@@ -74,10 +74,13 @@ class Rounds:
             try:
                 await self._visit_all(due)
             except BrokerUnavailable as error:
-                return await self._away(error)
-            self._answered()
+                self._backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self._backoff_s))
+                await self._connection.lost(error)
+                return jittered(self._backoff_s)
+            self._backoff_s = 0.0
+            self._connection.answered()
             self._watch.passed(self.name, time.monotonic() - started)
-        self._turns = {queue: at for queue, at in self._turns.items() if queue in set(queues)}
+        self._turns = {queue: self._turns[queue] for queue in queues}
         next_turn = min(self._turns.values(), default=started + LONGEST_SLEEP_S)
         return min(LONGEST_SLEEP_S, max(0.0, next_turn - time.monotonic()))
 
@@ -89,12 +92,8 @@ class Rounds:
                 outcome = await self._chore.visit(self._connection.link, group)
             now = time.monotonic()
             for queue in group:
-                if error := outcome.refusals.get(queue):
-                    self._refuse(queue, error)
-                    self._turns[queue] = now + LONGEST_BACKOFF_S
-                else:
-                    self._refused.pop(queue, None)
-                    self._turns[queue] = now + jittered(outcome.pauses_s[queue])
+                self._tell(queue, outcome.refusals.get(queue))
+                self._turns[queue] = now + jittered(outcome.pauses_s.get(queue, LONGEST_BACKOFF_S))
 
         groups = [queues[i : i + QUEUES_AT_ONCE] for i in range(0, len(queues), QUEUES_AT_ONCE)]
         results = await asyncio.gather(*map(visit, groups), return_exceptions=True)
@@ -102,22 +101,12 @@ class Rounds:
             if isinstance(result, BaseException):
                 raise result
 
-    def _refuse(self, queue: str, error: BrokerError) -> None:
-        if self._refused.get(queue) != str(error):
-            self._refused[queue] = str(error)
-            logger.error("%s cannot work on this queue: %s", self.name, error, extra={"queue": queue})
-
-    async def _away(self, error: BrokerUnavailable) -> float:
-        if not self._backoff_s:
-            logger.error("%s waits for Redis: %s", self.name, error)
-        self._backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self._backoff_s))
-        await self._connection.renew()
-        return jittered(self._backoff_s)
-
-    def _answered(self) -> None:
-        if self._backoff_s:
-            self._backoff_s = 0.0
-            logger.info("%s goes on: Redis answers again", self.name)
+    def _tell(self, queue: str, refusal: BrokerError | None) -> None:
+        if refusal is None:
+            self._refused.pop(queue, None)
+        elif self._refused.get(queue) != str(refusal):
+            self._refused[queue] = str(refusal)
+            logger.error("%s was refused: %s", self.name, refusal, extra={"queue": queue})
 
 
 def jittered(seconds: float) -> float:

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
-from ferryman.settings import RedisSettings
 from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.health import STALLED_AFTER_S, Health
 from ferryman_scheduler.janitor import Janitor
@@ -21,27 +21,32 @@ from ferryman_scheduler.rounds import Rounds
 logger = logging.getLogger(__name__)
 
 
-async def serve(queues: Sequence[str], port: int, read_settings: Callable[[], RedisSettings]) -> None:
+#: How long a round may go on after the stop. To break it off is harmless: every move is one script.
+GRACE_S: Final = 3.0
+
+
+async def serve(queues: Sequence[str], port: int, connection: Connection) -> None:
     """Promote, recover and trim for `queues` (none = all that are known) until SIGTERM or SIGINT.
 
-    Raises OSError when `port` is taken, ValueError when the URL is none.
+    Closes `connection`. Raises OSError when `port` is taken.
     """
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    connection, metrics = Connection(read_settings), Metrics()
-    roster = Roster(connection, queues)
+    metrics, roster = Metrics(), Roster(connection, queues)
     loops = [Rounds(chore, connection, roster, metrics) for chore in _chores(metrics)]
     health = Health(lambda: stalled(loops), metrics.text)
     try:
         server = await health.serve(port)
         logger.info("scheduling %s", ", ".join(queues) or "all queues", extra={"port": _port(server)})
         async with asyncio.TaskGroup() as group:
-            group.create_task(roster.run(stop))
-            for loop in loops:
-                group.create_task(loop.run(stop))
+            runs = [roster.run(stop), *(loop.run(stop) for loop in loops)]
+            tasks = [group.create_task(run) for run in runs]
             await stop.wait()
             health.stopping = True
+            _, unfinished = await asyncio.wait(tasks, timeout=GRACE_S)
+            for task in unfinished:
+                task.cancel()
         server.close()
         logger.info("stopped")
     finally:

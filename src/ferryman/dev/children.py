@@ -17,7 +17,7 @@ _LINE_LIMIT: Final = 1 << 20
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 #: Waits before a child that ended by itself is started again (seconds).
-_PAUSES_S: Final = (0.5, 1, 2, 5, 10)
+_PAUSES_S: Final = (0, 0.5, 1, 2, 3)
 _STEADY_AFTER_S: Final = 30.0
 
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ferryman.broker import Broker
-from ferryman.call import Call
 from ferryman.errors import BrokerError, BrokerRefused
 from ferryman.protocol import Completion, Delivery, ExitReply, Outcomes
+from ferryman_worker.batch import Batch, Exit, Held
 from ferryman_worker.counters import UNKNOWN, Counters
-from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
+from ferryman_worker.outcome import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -29,32 +27,24 @@ FLUSH_AFTER_S = 0.002
 _PER_CALL = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """A run that did not end well, on its way out."""
-
-    id: str
-    token: int
-    verdict: Verdict
-    run_ms: int
-
-
 class OwnershipGone(Exception):
     """This worker was declared dead: what it holds is no longer its own."""
 
 
 class Acker:
-    """Outcomes that wait for a flush (`count`), and the batch that is on its way."""
+    """Outcomes that wait for a flush, and batches that are on their way."""
 
-    def __init__(self, broker: Broker, counters: Counters) -> None:
-        self._broker = broker
+    def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._completions: list[Completion] = []
         self._exits: list[Exit] = []
-        self._returns: list[tuple[str, int]] = []
+        self._returns: list[Held] = []
+        self._flying: list[Batch] = []
+        #: Outcomes that wait to be sent.
+        self.count = 0
         self._since = 0.0
         #: Exits that Redis refused: their data is broken, they stay in its list until a person looks.
-        self._refused: dict[tuple[str, int], None] = {}
+        self._refused: set[Held] = set()
         self._one_by_one = False
 
     # In.
@@ -63,104 +53,109 @@ class Acker:
         """The task ended well."""
         if not self.count:
             self._since = time.monotonic()
+        self.count += 1
         self._completions.append(Completion(delivery.id, delivery.token, round(run_s * 1_000), result))
 
     def fail(self, delivery: Delivery, verdict: Verdict, run_s: float) -> None:
         """The task did not."""
         if not self.count:
             self._since = time.monotonic()
+        self.count += 1
         self._exits.append(Exit(delivery.id, delivery.token, verdict, round(run_s * 1_000)))
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """The tasks did not run, or were stopped: to the front of waiting, nothing spent."""
-        if not deliveries:
-            return
-        if not self.count:
-            self._since = time.monotonic()
         for delivery in deliveries:
             self._counters.of(delivery.name).requeued += 1
-        self._returns.extend((delivery.id, delivery.token) for delivery in deliveries)
+        self._return([(delivery.id, delivery.token) for delivery in deliveries])
 
-    def give_back_unknown(self, held: Sequence[tuple[str, int]]) -> None:
+    def give_back_unknown(self, held: Sequence[Held]) -> None:
         """The same for tasks of which only (id, token) is known: the reply that brought them was lost."""
         self._counters.of(UNKNOWN).requeued += len(held)
-        self._returns.extend(held)
+        self._return(held)
 
     # State.
 
     @property
-    def count(self) -> int:
-        """Outcomes that Redis does not have for certain."""
-        return len(self._completions) + len(self._exits) + len(self._returns)
+    def settled(self) -> bool:
+        """Redis has answered everything."""
+        return not self.count and not self._flying
 
     @property
     def age_s(self) -> float:
-        """How long the oldest outcome has waited."""
+        """How long the oldest outcome that waits has done so."""
         return time.monotonic() - self._since if self.count else 0.0
 
-    def held(self) -> Iterator[tuple[str, int]]:
-        """(id, token) of everything that may still stand in the worker's list."""
-        for completion in self._completions:
-            yield completion.id, completion.token
-        for leaving in self._exits:
-            yield leaving.id, leaving.token
-        yield from self._returns
+    def held(self) -> Iterator[Held]:
+        """Everything that may still stand in the worker's list."""
+        for batch in (Batch(self._completions, self._exits, self._returns), *self._flying):
+            yield from batch.held()
         yield from self._refused
 
     # Out.
 
-    def batch(self, worker: str) -> Batch:
-        """What is to be sent now. Nothing is forgotten until `settle`."""
+    def take(self) -> Batch:
+        """What is to be sent now. It stays held until it is settled, or restored."""
         size = 1 if self._one_by_one else _PER_CALL
-        completions, exits, returns = self._completions[:size], self._exits[:size], self._returns[:size]
-        calls: list[Call[Any]] = []
-        if completions:
-            calls.append(self._broker.complete(worker, completions))
-        calls.extend(self._call(worker, leaving) for leaving in exits)
-        if returns:
-            calls.append(self._broker.requeue(worker, returns))
-        return Batch(calls, len(completions), len(exits), len(returns))
+        batch = Batch(self._completions[:size], self._exits[:size], self._returns[:size])
+        del self._completions[:size], self._exits[:size], self._returns[:size]
+        self._flying.append(batch)
+        self._recount()
+        return batch
+
+    def restore(self, batch: Batch) -> None:
+        """The round trip failed: all of it goes out again, before what came later."""
+        self._flying.remove(batch)
+        self._put_back(batch)
 
     def settle(self, batch: Batch, replies: Sequence[Any]) -> None:
         """Forgets what Redis answered. Raises OwnershipGone when the worker was declared dead, or the BrokerError
         of a call that had no answer: that one is kept, and goes out again."""
-        unanswered: BrokerError | None = None
+        self._flying.remove(batch)
+        kept, problem = Batch([], [], []), None
         answers = iter(replies)
-        if batch.completions:
-            keys = [(c.id, c.token) for c in self._completions[: batch.completions]]
-            kept = self._answered(next(answers), keys)
-            unanswered = kept or unanswered
-            if kept is None:
-                del self._completions[: batch.completions]
-        remaining: list[Exit] = []
-        for leaving in self._exits[: batch.exits]:
-            kept = self._answered(next(answers), [(leaving.id, leaving.token)])
-            if kept is not None:
-                unanswered = kept
-                remaining.append(leaving)
-        self._exits[: batch.exits] = remaining
-        if batch.returns:
-            kept = self._answered(next(answers), self._returns[: batch.returns])
-            unanswered = kept or unanswered
-            if kept is None:
-                del self._returns[: batch.returns]
-        self._since = time.monotonic()
-        if unanswered is not None:
-            raise unanswered
-        if not self.count:
+        if batch.completions and (error := self._answered(next(answers), Batch(batch.completions, [], []))):
+            kept.completions, problem = batch.completions, error
+        for leaving in batch.exits:
+            if error := self._answered(next(answers), Batch([], [leaving], [])):
+                kept.exits.append(leaving)
+                problem = error
+        if batch.returns and (error := self._answered(next(answers), Batch([], [], batch.returns))):
+            kept.returns, problem = batch.returns, error
+        self._put_back(kept)
+        if problem is not None:
+            raise problem
+        if self.settled:
             self._one_by_one = False
         if batch.size:
             self._counters.flush_batch.observe(batch.size)
 
     def drop(self) -> int:
         """Forgets everything: it is no longer this worker's to decide. Returns how many outcomes were lost."""
-        lost = self.count
+        lost = self.count + sum(batch.size for batch in self._flying)
         self._counters.stale_outcomes += lost
-        self._completions, self._exits, self._returns = [], [], []
+        self._completions, self._exits, self._returns, self._flying = [], [], [], []
         self._refused.clear()
+        self._recount()
         return lost
 
-    def _answered(self, reply: Any, keys: list[tuple[str, int]]) -> BrokerError | None:
+    def _return(self, held: Sequence[Held]) -> None:
+        if not self.count:
+            self._since = time.monotonic()
+        self._returns.extend(held)
+        self.count += len(held)
+
+    def _put_back(self, batch: Batch) -> None:
+        self._completions[:0] = batch.completions
+        self._exits[:0] = batch.exits
+        self._returns[:0] = batch.returns
+        self.count += batch.size
+
+    def _recount(self) -> None:
+        self.count = len(self._completions) + len(self._exits) + len(self._returns)
+        self._since = time.monotonic()
+
+    def _answered(self, reply: Any, sent: Batch) -> BrokerError | None:
         """None when these exits are settled, else the error for which they are kept."""
         match reply:
             case Outcomes(reply=ExitReply.UNREGISTERED) | ExitReply.UNREGISTERED:
@@ -169,44 +164,17 @@ class Acker:
                 self._counters.stale_outcomes += len(reply.not_held)
             case ExitReply.NOT_HELD:
                 self._counters.stale_outcomes += 1
-            case BrokerRefused() if len(keys) > 1:
+            case BrokerRefused() if sent.size > 1:
                 # One broken task must not hold back its neighbours: find it by sending them one by one.
                 self._one_by_one = True
                 return reply
             case BrokerRefused():
-                where = {"task_id": keys[0][0]}
-                logger.error("Redis refused an outcome, its task stays active: %s", reply, extra=where)
+                [refused] = sent.held()
+                logger.error(
+                    "Redis refused an outcome, its task stays active: %s", reply, extra={"task_id": refused[0]}
+                )
                 self._counters.broker_errors += 1
-                self._refused[keys[0]] = None
+                self._refused.add(refused)
             case BrokerError():
                 return reply
         return None
-
-    def _call(self, worker: str, leaving: Exit) -> Call[ExitReply]:
-        task, token, run_ms = leaving.id, leaving.token, leaving.run_ms
-        match leaving.verdict:
-            case RetryLater(delay_ms, spend, error):
-                return self._broker.retry(
-                    worker, task, token, delay_ms=delay_ms, spend=spend, error=error, run_ms=run_ms
-                )
-            case Park(delay_ms, error):
-                return self._broker.retry(
-                    worker, task, token, delay_ms=delay_ms, spend=False, error=error, run_ms=run_ms, park=True
-                )
-            case DeadLetter(error):
-                return self._broker.dead_letter(worker, task, token, error=error, run_ms=run_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Calls on their way, and how many outcomes of each kind they carry."""
-
-    calls: list[Call[Any]]
-    completions: int
-    exits: int
-    returns: int
-
-    @property
-    def size(self) -> int:
-        """Outcomes in this batch."""
-        return self.completions + self.exits + self.returns

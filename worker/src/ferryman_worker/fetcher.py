@@ -1,7 +1,7 @@
 """Fetcher: the one conversation with Redis: outcomes out (active -> ...), tasks in (waiting | handed -> active).
 
 Idle: listens by BLMOVE, then fetches what was handed over. Busy: outcomes and the next fetch go in one
-pipelined round trip, one at a time. A round trip that fails is repeated with backoff for as long as Redis is
+pipelined round trip, at most two at a time, so that neither Redis nor the worker waits for the other. A round trip that fails is repeated with backoff for as long as Redis is
 away: outcomes are kept, nobody exits. A fetch whose reply was lost may have been applied; what Redis says this
 worker holds is then compared with what it knows, and the rest goes back.
 """
@@ -19,6 +19,7 @@ from ferryman.link import Link
 from ferryman.protocol import Delivery, Fetched
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
+from ferryman_worker.batch import Batch
 from ferryman_worker.counters import Counters
 from ferryman_worker.listener import Listener
 from ferryman_worker.lookahead import GIVE_BACK_S
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Tasks per fetch: a script's work is bounded.
 FETCH_AT_MOST = 100
+#: Round trips at a time.
+LANES = 2
 _RETRY_FIRST_S = 0.05
 _RETRY_LONGEST_S = 2.0
 
@@ -54,7 +57,7 @@ class Fetcher:
         self._pool = pool
         self._acker = acker
         self._counters = counters
-        self._waker: asyncio.Future[None] | None = None
+        self._wakers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         #: Whether the last fetch brought all it asked for: then there is more.
         self._plenty = True
@@ -68,23 +71,26 @@ class Fetcher:
         #: Compare Redis' list with what is known, in the next round trip.
         self.reconcile = False
         self._settling = False
+        #: Round trips under way, the tasks that their fetches asked for, and whether one of them compares lists.
+        self._flying = 0
+        self._coming = 0
+        self._comparing = False
 
     # From outside.
 
     def progress(self) -> None:
         """Something has changed: an outcome, a free slot, a beat. Cheap enough to be called for each task."""
-        waker = self._waker
-        if waker is None or waker.done():
+        if not self._wakers:
             return
         if self._flush_due() or self._wanted() or self._should_listen() or self._settling:
-            waker.set_result(None)
+            self._wake_one()
         elif self._acker.count and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.wake)
 
     def wake(self) -> None:
         """Look again, whatever it was."""
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
+        while self._wakers:
+            self._wake_one()
 
     def go_quiet(self) -> None:
         """Fetches no more; what has not started goes back."""
@@ -120,10 +126,29 @@ class Fetcher:
 
     async def run(self) -> None:
         """Until everything is settled. Raises OwnershipGone."""
+        lanes = [asyncio.create_task(self._lane(), name=f"lane-{n}") for n in range(LANES)]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+
+    async def _lane(self) -> None:
+        """One round trip after another. While one lane waits for Redis, the other reads, works and sends."""
         failures = 0
         while True:
+            self._start_suspect()
+            wanted = self._wanted()
+            if self._blocked() or not (wanted or self.reconcile or self._flush_due()):
+                if self._settling and self._acker.settled and not self.reconcile:
+                    self.wake()
+                    return
+                if self._should_listen():
+                    self._listener.listen()
+                await self._wait()
+                continue
             try:
-                await self._round()
+                await self._exchange(wanted)
                 failures = 0
             except BrokerError as error:
                 failures += 1
@@ -131,38 +156,40 @@ class Fetcher:
                 if failures == 1:
                     logger.warning("Redis: %s; going on when it is back", error)
                 await asyncio.sleep(min(_RETRY_FIRST_S * 2 ** min(failures, 10), _RETRY_LONGEST_S))
-            if self._settling and not self._acker.count and not self.reconcile:
-                return
 
-    async def _round(self) -> None:
-        self._start_suspect()
-        wanted = self._wanted()
-        if not (wanted or self._flush_due() or self.reconcile or (self._settling and self._acker.count)):
-            if self._settling:
-                return
-            if self._should_listen():
-                self._listener.listen()
-            await self._wait()
-            return
-        await self._exchange(wanted)
+    def _blocked(self) -> bool:
+        """A comparison of lists must have the conversation to itself."""
+        return self._comparing or (self.reconcile and self._flying > 0)
 
     async def _exchange(self, wanted: int) -> None:
         """One round trip."""
-        batch = self._acker.batch(self._worker)
-        calls: list[Any] = list(batch.calls)
         compare, self.reconcile = self.reconcile, False
-        handed = None
+        batch = self._acker.take()
+        calls = batch.calls(self._broker, self._worker)
         if compare:
+            wanted = 0
             calls.append(self._registry.holding(self._worker))
         elif wanted:
-            handed = self._listener.take()
-            calls.append(self._broker.fetch(self._worker, wanted, handed))
+            calls.append(self._broker.fetch(self._worker, wanted, self._listener.take()))
+        self._flying += 1
+        self._coming += wanted
+        self._comparing = compare
         try:
             replies = await self._link.run_all(calls)
-        except BrokerError:
+        except BaseException:
             # The fetch, if there was one, may have been applied.
-            self.reconcile = compare or bool(wanted)
+            self.reconcile = compare or bool(wanted) or self.reconcile
+            self._acker.restore(batch)
             raise
+        finally:
+            self._flying -= 1
+            self._coming -= wanted
+            self._comparing = False
+            if compare or self.reconcile:
+                self.wake()
+        self._land(batch, replies, compare, wanted)
+
+    def _land(self, batch: Batch, replies: list[Any], compare: bool, wanted: int) -> None:
         unanswered: BrokerError | None = None
         try:
             self._acker.settle(batch, replies)
@@ -171,7 +198,7 @@ class Fetcher:
         if compare or wanted:
             answer = replies[-1]
             if isinstance(answer, BrokerError):
-                self.reconcile = compare or isinstance(answer, BrokerUnavailable)
+                self.reconcile = compare or isinstance(answer, BrokerUnavailable) or self.reconcile
                 raise answer
             if compare:
                 self._return_unknown(answer)
@@ -216,7 +243,7 @@ class Fetcher:
         """How many tasks to ask for now; 0 = not now."""
         if not self._may_fetch() or self._listener.listening:
             return 0
-        room = self._pool.room()
+        room = self._pool.room() - self._coming
         if room <= 0:
             return 0
         if not (self._plenty or self._listener.handed or self._listener.failed):
@@ -231,7 +258,7 @@ class Fetcher:
         """Nothing was left at the last look, and a slot is free for what comes."""
         if self._plenty or self._listener.listening or self._listener.handed or self._listener.failed:
             return False
-        return self._may_fetch() and self._pool.free > 0
+        return self._may_fetch() and self._pool.free > self._coming
 
     def _flush_due(self) -> bool:
         acker = self._acker
@@ -244,7 +271,7 @@ class Fetcher:
         is clear of what."""
         if self._suspect is None:
             return
-        if self.quiet or not (self._pool.empty and not self._acker.count):
+        if self.quiet or self._flying or not (self._pool.empty and self._acker.settled):
             return
         self._pool.put([self._suspect])
         self._suspect = None
@@ -271,14 +298,19 @@ class Fetcher:
             self._acker.give_back_unknown(unknown)
 
     async def _wait(self) -> None:
-        self._waker = asyncio.get_running_loop().create_future()
-        if self._acker.count:
+        waker = asyncio.get_running_loop().create_future()
+        self._wakers.append(waker)
+        if self._acker.count and self._timer is None:
             left_s = max(FLUSH_AFTER_S - self._acker.age_s, 0.0)
             self._timer = asyncio.get_running_loop().call_later(left_s, self.wake)
         try:
-            await self._waker
+            await waker
         finally:
-            self._waker = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            if waker in self._wakers:
+                self._wakers.remove(waker)
+
+    def _wake_one(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wakers.pop().set_result(None)

@@ -71,7 +71,7 @@ class Worker:
         self.counters = counters
         self._broker = Broker(queue.name)
         self._registry = WorkerRegistry(queue.name)
-        self._acker = Acker(self._broker, counters)
+        self._acker = Acker(counters)
         self._repertoire = Repertoire(queue.handlers, counters, Policy(), settings.task_timeout_ms)
         self._fetcher: Fetcher | None = None
         self.pool: Pool

@@ -1,0 +1,36 @@
+"""Connections whose commands are encoded by hiredis, in C.
+
+redis-py does so for its blocking client only; its asyncio client encodes every argument of every command in Python,
+which was the largest single cost of a worker on small tasks and of enqueue_many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import hiredis
+from redis.asyncio import ConnectionPool
+
+
+def pool_from_url(url: str, **options: Any) -> ConnectionPool:
+    """A pool for `url`; opens nothing yet. Raises ValueError when it is no redis://, rediss:// or unix:// URL."""
+    pool = ConnectionPool.from_url(url, **options)
+    kind = pool.connection_class
+    pool.connection_class = type(f"Packed{kind.__name__}", (_Packed, kind), {})
+    return pool
+
+
+class _Packed:
+    def pack_command(self, *words: Any) -> list[bytes]:
+        return [_packed(words)]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join(_packed(tuple(words)) for words in commands)]
+
+
+def _packed(words: tuple[Any, ...]) -> bytes:
+    if isinstance(words[0], str) and " " in words[0]:
+        words = (*words[0].split(), *words[1:])  # redis-py's own methods name "SCRIPT FLUSH" as one word
+    packed: bytes = hiredis.pack_command(words)
+    return packed

@@ -1,0 +1,70 @@
+"""Batch: outcomes that travel to Redis together, and the calls that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ferryman.broker import Broker
+from ferryman.call import Call
+from ferryman.protocol import Completion, ExitReply
+from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
+
+#: (id, token), as the protocol names a delivery.
+Held = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A run that did not end well, on its way out."""
+
+    id: str
+    token: int
+    verdict: Verdict
+    run_ms: int
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """What is sent, in this order: all completions in one call, each exit in its own, all returns in one."""
+
+    completions: list[Completion]
+    exits: list[Exit]
+    returns: list[Held]
+
+    @property
+    def size(self) -> int:
+        """Outcomes in this batch."""
+        return len(self.completions) + len(self.exits) + len(self.returns)
+
+    def held(self) -> Iterator[Held]:
+        """Every delivery in it."""
+        for completion in self.completions:
+            yield completion.id, completion.token
+        for leaving in self.exits:
+            yield leaving.id, leaving.token
+        yield from self.returns
+
+    def calls(self, broker: Broker, worker: str) -> list[Call[Any]]:
+        """The calls, one per reply that `Acker.settle` expects."""
+        calls: list[Call[Any]] = []
+        if self.completions:
+            calls.append(broker.complete(worker, self.completions))
+        calls.extend(_exit(broker, worker, leaving) for leaving in self.exits)
+        if self.returns:
+            calls.append(broker.requeue(worker, self.returns))
+        return calls
+
+
+def _exit(broker: Broker, worker: str, leaving: Exit) -> Call[ExitReply]:
+    task, token, run_ms = leaving.id, leaving.token, leaving.run_ms
+    match leaving.verdict:
+        case RetryLater(delay_ms, spend, error):
+            return broker.retry(worker, task, token, delay_ms=delay_ms, spend=spend, error=error, run_ms=run_ms)
+        case Park(delay_ms, error):
+            return broker.retry(
+                worker, task, token, delay_ms=delay_ms, spend=False, error=error, run_ms=run_ms, park=True
+            )
+        case DeadLetter(error):
+            return broker.dead_letter(worker, task, token, error=error, run_ms=run_ms)
