@@ -61,17 +61,27 @@ async def test_a_full_redis_does_not_kill_the_fleet_and_drains(full_bench: Bench
     assert (await b.stats()).unaccounted == 0
 
 
+async def test_a_full_redis_refuses_blmove_so_a_worker_has_to_fetch_without_it(full_bench: Bench) -> None:
+    move = command("BLMOVE", full_bench.keys.waiting, full_bench.keys.handed, "RIGHT", "LEFT", 1, read=bytes)
+    with pytest.raises(QueueFull):
+        await full_bench.run(move)
+
+    assert [task.id for task in await full_bench.fetch("w")] == ["waits"]
+
+
 async def test_an_idle_workers_blmove_wakes_for_every_kind_of_arrival(real_bench: Bench) -> None:
     """One blocking source is enough: plain, with a priority, promoted, requeued, recovered, revived."""
     b = real_bench
+    blmove = command(
+        "BLMOVE", b.keys.waiting, b.keys.handed, "RIGHT", "LEFT", 5, read=lambda entry: str(entry.decode())
+    )
 
     async def arrives(act: Call[Any]) -> str:
-        waiter = asyncio.create_task(b.link.client.blmove(b.keys.waiting, b.keys.handed, 5, "RIGHT", "LEFT"))
+        waiter = asyncio.create_task(b.run(blmove))
         while (await b.run(command("INFO", "clients", read=lambda info: info["blocked_clients"]))) == 0:
             await asyncio.sleep(0)
         await b.run(act)
-        entry: bytes = await waiter
-        [task] = await b.fetch("w", 1, entry.decode())
+        [task] = await b.fetch("w", 1, await waiter)
         await b.run(b.broker.dead_letter("w", task.id, task.token, error="aside"))
         return task.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -132,6 +133,23 @@ async def test_an_idle_worker_is_handed_a_task_and_completes_it(real_bench: Benc
         await c.until_completed("a")
 
 
+async def test_a_listener_whose_connection_broke_listens_again_and_nobody_polls_meanwhile(real_bench: Bench) -> None:
+    async with crew(real_bench) as c:
+        await c.until(lambda: c.fetcher._listener.listening)
+        blocked = command("CLIENT", "LIST", read=lambda reply: re.findall(r"id=(\d+) .*cmd=blmove", reply.decode()))
+        async with asyncio.timeout(20):
+            while not (ids := await real_bench.run(blocked)):
+                await asyncio.sleep(0.005)
+        trips = len(c.wire.trips)
+        await real_bench.write("CLIENT", "KILL", "ID", ids[0])
+        async with asyncio.timeout(20):
+            while await real_bench.run(blocked) in ([], ids):
+                await asyncio.sleep(0.005)
+        assert len(c.wire.trips) == trips
+        await real_bench.enqueue("a")
+        await c.until(lambda: c.order == ["a"])
+
+
 async def test_outcomes_and_the_next_fetch_share_a_round_trip(real_bench: Bench) -> None:
     await real_bench.enqueue(*[f"t{i}" for i in range(6)])
     async with crew(real_bench) as c:
@@ -181,12 +199,13 @@ async def test_a_lost_reply_loses_nothing_and_runs_nothing_twice(real_bench: Ben
 
 async def test_a_fetch_that_was_applied_late_is_found_by_comparing_lists(real_bench: Bench) -> None:
     async with crew(real_bench) as c:
-        await c.until(lambda: c.fetcher._listener.listening)
-        c.fetcher._listener.stop()
+        c.fetcher.rest(True)
+        await c.until(lambda: not c.fetcher._listener.listening)
         await real_bench.enqueue("ghost")
         await real_bench.fetch("w1")  # as a half-open connection would: nobody here knows of it
         assert (await real_bench.stats()).active == 1
         c.fetcher.reconcile = True
+        c.fetcher.rest(False)
         c.fetcher.wake()
         c.end("ghost")
         await c.until_completed("ghost")
@@ -197,7 +216,7 @@ async def test_a_held_queue_gives_nothing_until_a_beat_says_otherwise(real_bench
     await real_bench.run(real_bench.policy.hold(True))
     await real_bench.enqueue("a")
     async with crew(real_bench) as c:
-        await c.until(lambda: c.fetcher.resting)
+        await c.until(lambda: c.fetcher._appetite.resting)
         trips = len(c.wire.trips)
         c.fetcher.rest(True)
         await asyncio.sleep(0.05)
@@ -241,7 +260,7 @@ async def test_a_suspect_that_would_wait_for_a_long_task_goes_back_for_somebody_
     async with crew(real_bench) as c:
         await c.until(lambda: c.order == ["long"])
         await real_bench.look_until_dead("dead")
-        await c.until(lambda: c.fetcher._suspect is not None)
+        await c.until(lambda: c.fetcher._appetite.suspect is not None)
         await asyncio.sleep(0.25)  # the rule itself is about time: 200 ms
         c.fetcher.give_back_stale()
         async with asyncio.timeout(20):

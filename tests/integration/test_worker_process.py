@@ -323,8 +323,9 @@ async def test_a_paused_worker_wakes_up_fenced_stops_its_code_and_goes_on_under_
     async with yard.recoverer():
         worker.signal(signal.SIGSTOP, group=True)
         await yard.until_stats(recovered=1, waiting=1)
-        yard.gate.touch()
         worker.signal(signal.SIGCONT, group=True)
+        await yard.until(lambda: yard.lines("cancelled") == [["a"]])
+        yard.gate.touch()
         await yard.until_stats(completed=1, active=0)
     await yard.until(lambda: worker.said().count("serving queue") == 2)
     [after] = await yard.bench.run(yard.bench.workers.list())

@@ -168,6 +168,13 @@ async def test_a_dead_worker_stays_dead_when_it_beats(bench: Bench) -> None:
         beat = await bench.run(bench.workers.beat("w", 15_000))
     assert not beat.registered
     assert changes == {}
+    assert (await bench.run(bench.broker.recover("w"))).verdict == "dead"
+
+
+async def test_the_beat_of_a_worker_that_nobody_knows_does_not_register_it(bench: Bench) -> None:
+    async with bench.changes() as changes:
+        assert not (await bench.run(bench.workers.beat("nobody", 15_000))).registered
+    assert changes == {}
 
 
 async def test_a_lower_timeout_applies_from_the_next_beat_and_robs_nobody(bench: Bench) -> None:

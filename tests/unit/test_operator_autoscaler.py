@@ -44,6 +44,13 @@ def decided(
         pytest.param({"waiting": 201}, {}, 5, Reason.BACKLOG_DRAIN, id="rounded up"),
         pytest.param({"waiting": 1000, "service_s": 0.1}, {}, 2, Reason.BACKLOG_DRAIN, id="short tasks"),
         pytest.param({"waiting": 2000}, {}, 20, Reason.CEILING, id="straight to the ceiling from zero"),
+        pytest.param(
+            {"waiting": 1000, "service_s": 0.1, "arrivals_per_s": 16.6},
+            {},
+            2,
+            Reason.BACKLOG_DRAIN,
+            id="short tasks that came all at once: the burst is not counted twice",
+        ),
         pytest.param({"waiting": 200}, {"target_latency_s": 1.0}, 20, Reason.BACKLOG_DRAIN, id="a stricter target"),
         pytest.param({"busy": 25}, {}, 3, Reason.BACKLOG_DRAIN, id="no backlog, but slots in use"),
         pytest.param({"due_soon": 1}, {}, 1, Reason.DUE_SOON, id="due within seconds"),

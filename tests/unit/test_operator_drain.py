@@ -112,7 +112,7 @@ A, B, C = "a.worker.1", "b.worker.1", "c.worker.1"
         pytest.param(
             fleet(
                 [pod("a"), pod("b", ready=False), pod("c")],
-                [worker("a"), worker("b", draining=True, active=1), worker("c")],
+                [worker("a", active=5), worker("b", draining=True, active=1), worker("c", active=5)],
             ),
             2,
             Plan(3, drain=(B,), awaits="pod-b to be ready or drained"),
@@ -145,7 +145,7 @@ A, B, C = "a.worker.1", "b.worker.1", "c.worker.1"
                 [worker("a"), drained("b"), worker("b", "0", draining=True, active=3, deadline_ms=1), drained("c")],
             ),
             1,
-            Plan(3, drain=(C,), resume=(B, "b.worker.0"), awaits="pod-b to be ready or drained"),
+            Plan(3, drain=(C, A), resume=(B, "b.worker.0"), awaits="pod-b to be ready or drained"),
             id="a dead predecessor still holds tasks in that pod",
         ),
         pytest.param(

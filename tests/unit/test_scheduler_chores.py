@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-
-from ferryman.testing import Bench
 from ferryman_scheduler.janitor import TRIM_EVERY_S, Janitor
 from ferryman_scheduler.one_pass import Summaries, pass_over
 from ferryman_scheduler.promoter import TICK_S, Promoter
 from ferryman_scheduler.recoverer import LOOK_EVERY_S, Recoverer
+
+from ferryman.testing import Bench
 
 
 @pytest.fixture

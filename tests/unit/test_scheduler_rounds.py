@@ -8,12 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-
-from ferryman.call import command
-from ferryman.errors import BrokerRefused, BrokerUnavailable
-from ferryman.keys import QUEUES
-from ferryman.link import Link
-from ferryman.settings import BadSetting, RedisSettings
 from ferryman_scheduler.chore import Visit
 from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.health import Health
@@ -21,6 +15,12 @@ from ferryman_scheduler.metrics import Metrics
 from ferryman_scheduler.roster import Roster
 from ferryman_scheduler.rounds import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, QUEUES_AT_ONCE, Rounds
 from ferryman_scheduler.settings import SchedulerSettings
+
+from ferryman.call import command
+from ferryman.errors import BrokerRefused, BrokerUnavailable
+from ferryman.keys import QUEUES
+from ferryman.link import Link
+from ferryman.settings import BadSetting, RedisSettings
 
 URL = "redis://127.0.0.1:1/0"
 
@@ -79,6 +79,14 @@ async def test_each_queue_has_its_turn_when_it_wants_it(connection: Connection) 
 
     assert chore.visited == [["busy", "idle"], ["busy"]]
     assert watch.passes == 2
+
+
+async def test_turns_that_lie_close_together_share_a_round(connection: Connection) -> None:
+    """A thousand idle queues must not make a thousand round trips."""
+    names = [f"q{n}" for n in range(20)]
+    chore = Script(pauses(dict.fromkeys(names, 0.0001)))
+
+    assert await Rounds(chore, connection, lambda: names, Watch()).round() >= 0.02
 
 
 async def test_a_new_queue_is_visited_in_the_next_round(connection: Connection) -> None:

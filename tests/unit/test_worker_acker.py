@@ -105,7 +105,7 @@ async def test_a_worker_that_was_declared_dead_is_told_so(bench: Bench) -> None:
     acker.complete(held[0], 0.1, b"")
     with pytest.raises(OwnershipGone):
         await flush(acker, bench)
-    acker.drop()
+    assert acker.drop() == 1
     assert (acker.count, list(acker.held())) == (0, [])
     assert (await where(bench))["waiting"] == ["a"]
 

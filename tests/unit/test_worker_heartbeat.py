@@ -97,6 +97,19 @@ def test_an_unanswered_beat_leaves_the_promise_as_it_was_and_is_tried_again_soon
     assert child.board.beat_errors == len(child.redis.beats)
 
 
+def test_the_promise_counts_from_before_the_sending(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    child.board.announce("w1", 15_000, child.now.ms + 15_000)
+    sent_at = child.now.ms + 100
+
+    def paused(call: Call[Beat]) -> Beat:
+        child.now.ms += 10_000  # the process was paused with the answer on its way
+        return Beat(True, 0, False, False, 0, 0)
+
+    monkeypatch.setattr(child.redis, "run", paused)
+    child.pass_time(100)
+    assert child.board.promised_ms == sent_at + 15_000
+
+
 def test_a_blocked_loop_does_not_stop_the_beats(child: Child) -> None:
     child.board.announce("w1", 15_000, child.now.ms + 15_000)
     child.pass_time(60_000, loop_moves=False)

@@ -82,8 +82,10 @@ async def staging() -> AsyncIterator[Staging]:
     stages: list[Stage] = []
 
     async def make(queue: Queue, slots: int = 2, deps: object = None, policy: Policy | None = None) -> Stage:
-        stages.append(Stage(queue, slots, deps, policy or Policy()))
-        return stages[-1]
+        stage = Stage(queue, slots, deps, policy or Policy())
+        stages.append(stage)
+        await stage.until(lambda: len(stage.pool._resting) == slots)
+        return stage
 
     yield make
     for stage in stages:
@@ -273,6 +275,25 @@ async def test_a_coroutine_that_takes_too_long_is_cancelled_and_its_task_fails(s
     assert "longer than its timeout of 0.02 s" in verdict.error
     assert cleaned == [True]
     assert stage.acker.completed == ["t2"], "the slot's asyncio task carries no cancellation over"
+
+
+async def test_a_timeout_leaves_no_trace_in_the_slot_s_asyncio_task(staging: Staging) -> None:
+    queue, requests = Queue("q"), []
+
+    @queue.task(timeout="20ms")
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    @queue.task
+    async def after() -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        requests.append(me.cancelling())  # what task groups and anyio go by
+
+    stage = await staging(queue, slots=1)
+    stage.put("slow", "after")
+    await stage.idle()
+    assert requests == [0]
 
 
 async def test_plain_functions_run_in_threads_beside_the_loop(staging: Staging) -> None:

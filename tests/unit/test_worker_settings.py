@@ -42,8 +42,7 @@ def test_everything_can_be_set() -> None:
         "uid",
         "emails-worker-1",
         "worker",
-        Path("/run/f"),
-        Path("/dev/t"),
+        *map(Path, ("/run/f", "/dev/t")),
     )
     assert WorkerSettings.from_env(env, "redis://r", concurrency=3).concurrency == 3
 

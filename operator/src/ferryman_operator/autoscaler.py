@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ferryman_operator.rates import ARRIVAL_MEMORY_S
 from ferryman_operator.spec import Scaling, ScalingMode, StopPolicy
 
 #: When tasks wait too long although all workers run, one step at most doubles the workers.
@@ -123,7 +124,10 @@ def _needed(
         return 0, Reason.FLOOR, memory
     backlog = demand.waiting + demand.due_soon + demand.orphaned
     drain_slots = backlog * demand.service_s / scaling.target_latency_s
-    steady_slots = demand.arrivals_per_s * demand.service_s  # Little's law
+    # Little's law on what arrives steadily. Tasks that still wait are in the rate too, and must not count twice:
+    # a burst would call for more workers than the same work that has waited for long.
+    steady_per_s = max(0.0, demand.arrivals_per_s - backlog / ARRIVAL_MEMORY_S)
+    steady_slots = steady_per_s * demand.service_s
     needed = max(1, math.ceil(max(drain_slots + steady_slots, demand.busy) / concurrency))
     reason = Reason.BACKLOG_DRAIN if demand.waiting or demand.busy or demand.orphaned else Reason.DUE_SOON
 

@@ -61,7 +61,10 @@ def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
     if spec_valid["status"] == "False":
         return _condition(found, "Ready", "False", spec_valid["reason"], spec_valid["message"])
     if found.claimed_by:
-        message = f"the queue belongs to TaskQueue {found.claimed_by}; choose another name or another Redis"
+        message = (
+            f"the queue belongs to TaskQueue {found.claimed_by}; choose another name or another Redis, "
+            "or wait some seconds if that one was just deleted"
+        )
         return _condition(found, "Ready", "False", "QueueClaimed", message)
     if broker["status"] != "True":
         return _condition(found, "Ready", "False", broker["reason"], broker["message"])

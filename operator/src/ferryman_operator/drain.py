@@ -87,7 +87,7 @@ def _remove_all(fleet: Fleet, at_work: dict[str, list[Worker]]) -> Plan:
 def _remove_some(fleet: Fleet, wanted: int, pods: list[Pod], at_work: dict[str, list[Worker]]) -> Plan:
     surplus = fleet.replicas - wanted
     chosen = sorted(pods, key=lambda pod: _reluctance(pod, at_work.get(pod.uid, [])))[:surplus]
-    # The idle go before the busy are even told to drain: a busy pod that drains may be NotReady, and then nobody could go.
+    # The idle go before a busy one is even told to drain: it may turn NotReady at once, and then nobody could go.
     chosen = [pod for pod in chosen if not _holds(at_work.get(pod.uid, []))] or chosen
     chosen_uids = {pod.uid for pod in chosen}
     ready_to_go = [pod for pod in pods if _may_go(pod, at_work.get(pod.uid, []), fleet.now_s)]

@@ -23,9 +23,9 @@ class Health:
         self._limit_s = limit_s
         self._metrics = metrics
 
-    async def serve(self, port: int) -> asyncio.Server:
-        """Listen on all addresses; the caller closes the server."""
-        return await asyncio.start_server(self._answer, None, port, limit=MOST_BYTES)
+    async def serve(self, port: int, host: str | None = None) -> asyncio.Server:
+        """Listen on `host`, or on all addresses; the caller closes the server."""
+        return await asyncio.start_server(self._answer, host, port, limit=MOST_BYTES)
 
     def respond(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body for a path."""

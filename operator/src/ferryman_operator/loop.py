@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 #: A pass that takes longer than this is given up; the next one starts anew.
 PASS_TIMEOUT_S: Final = 60.0
 
+#: How long a tick waits for the claims of TaskQueues that are gone; a slow Redis must not delay other queues.
+RELEASE_PATIENCE_S: Final = 0.5
+
 #: How often the loop looks for PodMonitors and for schedulers that nobody needs.
 TIDY_EVERY_S: Final = 30.0
 
@@ -97,6 +100,8 @@ class Loop:
 
     async def _tick(self) -> None:
         self._track()
+        if self._departures:  # a claim that is given up now can be granted to a successor in this very tick
+            await asyncio.wait(self._departures, timeout=RELEASE_PATIENCE_S)
         ready: defaultdict[str, list[Tracked]] = defaultdict(list)
         nowhere: dict[str, NoEndpoint] = {}
         idle = [tracked for tracked in self.tracked.values() if not tracked.in_pass]

@@ -13,8 +13,7 @@ from typing import Final
 #: A queue that has never finished a task is sized as if each took one second.
 ASSUMED_SERVICE_S: Final = 1.0
 
-#: How far back arrivals are remembered. A burst is already counted as backlog; much less than this would count
-#: it a second time as a rate.
+#: How far back arrivals are remembered: each task adds at most one per this time to the rate.
 ARRIVAL_MEMORY_S: Final = 60.0
 
 #: How many finished runs the service time remembers.

@@ -105,6 +105,8 @@ class Reporter:
         """One event when the queue gets into trouble, and one when it is out of it."""
         ready = {name: _condition(one, "Ready") for name, one in (("old", old), ("new", new))}
         was, now = ready["old"], ready["new"]
+        if not was and now["reason"] == "SchedulerNotReady":
+            return  # it has just been made
         if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
             await self._post(tracked, "Warning", now["reason"], now["message"])
         elif now.get("status") == "True" and was.get("status") == "False":

@@ -21,17 +21,21 @@ for i = 1, #due, 2 do
   found[#found + 1] = {due[i], redis.pcall('HMGET', task .. due[i], 'score', 'parked')}
 end
 
-local promoted, lag, parked = 0, 0, 0
-if #due > 0 then lag = now - tonumber(due[2]) end
-for _, entry in ipairs(found) do
+-- Lua passes a few thousand values to one command at most, so long batches go in pieces.
+local PIECE = 1000
+local function for_each_piece(list, act)
+  for i = 1, #list, PIECE do act(unpack(list, i, math.min(i + PIECE - 1, #list))) end
+end
+
+local leaving, plain, ranked, parked = {}, {}, 0, 0
+for i, entry in ipairs(found) do
   local id, fields = entry[1], entry[2]
   local score = fields[1] and string.match(fields[1], '^%-?%d+$')
-  redis.call('ZREM', delayed, id)
+  leaving[i] = id
   if fields.err then
     redis.call('ZADD', dead, now, id)
   else
     redis.call('HSET', task .. id, 'state', 'waiting', 'since_ms', now)
-    promoted = promoted + 1
     if fields[2] then
       redis.call('HDEL', task .. id, 'parked')
       parked = parked + 1
@@ -39,12 +43,15 @@ for _, entry in ipairs(found) do
     if score then
       redis.call('ZADD', priority, score, id)
       redis.call(tonumber(score) < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
+      ranked = ranked + 1
     else
-      redis.call('LPUSH', waiting, id)
+      plain[#plain + 1] = id
     end
   end
 end
+for_each_piece(leaving, function(...) redis.call('ZREM', delayed, ...) end)
+for_each_piece(plain, function(...) redis.call('LPUSH', waiting, ...) end)
 if parked > 0 then redis.call('HINCRBY', stats, 'parked', -parked) end
 
 local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-return {promoted, first[2] and tonumber(first[2]) or -1, lag, now}
+return {#plain + ranked, first[2] and tonumber(first[2]) or -1, due[2] and now - tonumber(due[2]) or 0, now}

@@ -32,6 +32,15 @@ class Api:
                     raise
                 self._forward.close()
 
+    def look(self, path: str) -> httpx.Response:
+        """A GET that is sent again for a while when Redis is away, as the answer's Retry-After asks for."""
+        deadline = time.monotonic() + 60
+        while True:
+            answer = self.request("GET", path)
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer
+            time.sleep(float(answer.headers["Retry-After"]))
+
     def post(self, queue: str, task: str, args: Mapping[str, Any] | None = None, **options: Any) -> list[str]:
         """Enqueues through POST /tasks; the ids."""
         body = {"queue": queue, "task": task, "args": args or {}, **options}
@@ -42,7 +51,7 @@ class Api:
 
     def queue(self, queue: str) -> dict[str, Any]:
         """Figures, known tasks and workers of a queue; only zeros for one that nobody has used."""
-        answer = self.request("GET", f"/queues/{queue}")
+        answer = self.look(f"/queues/{queue}")
         if answer.status_code == 404:
             return dict.fromkeys(("waiting", "active", "delayed", "dead", "completed", "unaccounted", "workers"), 0) | {
                 "worker_list": [],
@@ -54,7 +63,7 @@ class Api:
 
     def task(self, queue: str, task_id: str) -> dict[str, Any]:
         """The record of one task."""
-        answer = self.request("GET", f"/tasks/{queue}/{task_id}")
+        answer = self.look(f"/tasks/{queue}/{task_id}")
         assert answer.status_code == 200, answer.text
         record: dict[str, Any] = answer.json()
         return record

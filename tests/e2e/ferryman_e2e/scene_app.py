@@ -55,9 +55,9 @@ async def fail(ctx: Context[Journal], message: str) -> None:
 
 @scene.task()
 async def crash(ctx: Context[Journal]) -> None:
-    """Kills the worker's process as the kernel would."""
+    """Ends the worker's process without any farewell. From inside, the first process of a container can't be killed."""
     await ctx.deps.write("begin", ctx.task_id)
-    os.kill(os.getpid(), 9)
+    os._exit(137)
 
 
 @scene.task()

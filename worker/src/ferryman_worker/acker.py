@@ -112,16 +112,11 @@ class Acker:
         """Forgets what Redis answered. Raises OwnershipGone when the worker was declared dead, or the BrokerError
         of a call that had no answer: that one is kept, and goes out again."""
         self._flying.remove(batch)
-        kept, problem = Batch([], [], []), None
-        answers = iter(replies)
-        if batch.completions and (error := self._answered(next(answers), Batch(batch.completions, [], []))):
-            kept.completions, problem = batch.completions, error
-        for leaving in batch.exits:
-            if error := self._answered(next(answers), Batch([], [leaving], [])):
-                kept.exits.append(leaving)
-                problem = error
-        if batch.returns and (error := self._answered(next(answers), Batch([], [], batch.returns))):
-            kept.returns, problem = batch.returns, error
+        try:
+            kept, problem = self._read(batch, replies)
+        except OwnershipGone:
+            self._put_back(batch)
+            raise
         self._put_back(kept)
         if problem is not None:
             raise problem
@@ -155,6 +150,20 @@ class Acker:
         self.count = len(self._completions) + len(self._exits) + len(self._returns)
         self._since = time.monotonic()
 
+    def _read(self, batch: Batch, replies: Sequence[Any]) -> tuple[Batch, BrokerError | None]:
+        """What must be sent again, and why."""
+        kept, problem = Batch([], [], []), None
+        answers = iter(replies)
+        if batch.completions and (error := self._answered(next(answers), Batch(batch.completions, [], []))):
+            kept.completions, problem = batch.completions, error
+        for leaving in batch.exits:
+            if error := self._answered(next(answers), Batch([], [leaving], [])):
+                kept.exits.append(leaving)
+                problem = error
+        if batch.returns and (error := self._answered(next(answers), Batch([], [], batch.returns))):
+            kept.returns, problem = batch.returns, error
+        return kept, problem
+
     def _answered(self, reply: Any, sent: Batch) -> BrokerError | None:
         """None when these exits are settled, else the error for which they are kept."""
         match reply:
@@ -170,9 +179,8 @@ class Acker:
                 return reply
             case BrokerRefused():
                 [refused] = sent.held()
-                logger.error(
-                    "Redis refused an outcome, its task stays active: %s", reply, extra={"task_id": refused[0]}
-                )
+                where = {"task_id": refused[0]}
+                logger.error("Redis refused an outcome, its task stays active: %s", reply, extra=where)
                 self._counters.broker_errors += 1
                 self._refused.add(refused)
             case BrokerError():

@@ -1,25 +1,26 @@
 """Fetcher: the one conversation with Redis: outcomes out (active -> ...), tasks in (waiting | handed -> active).
 
 Idle: listens by BLMOVE, then fetches what was handed over. Busy: outcomes and the next fetch go in one
-pipelined round trip, at most two at a time, so that neither Redis nor the worker waits for the other. A round trip that fails is repeated with backoff for as long as Redis is
-away: outcomes are kept, nobody exits. A fetch whose reply was lost may have been applied; what Redis says this
-worker holds is then compared with what it knows, and the rest goes back.
+pipelined round trip; two may be under way, so that neither Redis nor the worker waits for the other. A round
+trip that fails is repeated with backoff for as long as Redis is away: outcomes are kept, nobody exits. A fetch
+whose reply was lost may have been applied; what Redis says this worker holds is then compared with what it
+knows, and the rest goes back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from ferryman.broker import Broker
 from ferryman.errors import BrokerError, BrokerUnavailable
 from ferryman.link import Link
-from ferryman.protocol import Delivery, Fetched
+from ferryman.protocol import Fetched
 from ferryman.workers import WorkerRegistry
-from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
-from ferryman_worker.batch import Batch
+from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker
+from ferryman_worker.appetite import Appetite
+from ferryman_worker.batch import Batch, Held
 from ferryman_worker.counters import Counters
 from ferryman_worker.listener import Listener
 from ferryman_worker.lookahead import GIVE_BACK_S
@@ -27,8 +28,6 @@ from ferryman_worker.pool import Pool
 
 logger = logging.getLogger(__name__)
 
-#: Tasks per fetch: a script's work is bounded.
-FETCH_AT_MOST = 100
 #: Round trips at a time.
 LANES = 2
 _RETRY_FIRST_S = 0.05
@@ -59,21 +58,12 @@ class Fetcher:
         self._counters = counters
         self._wakers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        #: Whether the last fetch brought all it asked for: then there is more.
-        self._plenty = True
-        self._alone = False
-        self._suspect: Delivery | None = None
-        self._suspect_since = 0.0
-        #: The queue is on hold or this worker is drained; beats say when that ends.
-        self.resting = False
-        #: No more fetching, for good.
-        self.quiet = False
+        self._appetite = Appetite(pool, acker, listener)
         #: Compare Redis' list with what is known, in the next round trip.
         self.reconcile = False
         self._settling = False
-        #: Round trips under way, the tasks that their fetches asked for, and whether one of them compares lists.
+        #: Round trips under way, and whether one of them compares lists.
         self._flying = 0
-        self._coming = 0
         self._comparing = False
 
     # From outside.
@@ -82,10 +72,11 @@ class Fetcher:
         """Something has changed: an outcome, a free slot, a beat. Cheap enough to be called for each task."""
         if not self._wakers:
             return
-        if self._flush_due() or self._wanted() or self._should_listen() or self._settling:
+        appetite = self._appetite
+        if self._flush_due() or appetite.wanted() or appetite.should_listen() or self._settling:
             self._wake_one()
         elif self._acker.count and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.wake)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self._waited_long_enough)
 
     def wake(self) -> None:
         """Look again, whatever it was."""
@@ -94,17 +85,17 @@ class Fetcher:
 
     def go_quiet(self) -> None:
         """Fetches no more; what has not started goes back."""
-        self.quiet = True
+        self._appetite.quiet = True
         self._listener.stop()
         self._return_what_waits(0.0)
         self.wake()
 
     def rest(self, resting: bool) -> None:
         """A beat told whether the queue is on hold or this worker is drained. What has not started goes back."""
-        if resting and not self.resting:
+        if resting and not self._appetite.resting:
             self._listener.stop()
             self._return_what_waits(0.0)
-        self.resting = resting
+        self._appetite.resting = resting
         self.progress()
 
     def settle(self) -> None:
@@ -115,11 +106,11 @@ class Fetcher:
     @property
     def held(self) -> int:
         """How many tasks are this worker's, as far as it knows."""
-        return sum(1 for _ in self._pool.held()) + sum(1 for _ in self._acker.held()) + (self._suspect is not None)
+        return sum(1 for _ in self._appetite.held())
 
     def give_back_stale(self) -> None:
         """Called a few times a second: what was fetched ahead and did not get its turn goes back."""
-        if self._pool.ahead or self._suspect is not None:
+        if self._pool.ahead or self._appetite.suspect is not None:
             self._return_what_waits(GIVE_BACK_S)
 
     # The loop.
@@ -132,18 +123,20 @@ class Fetcher:
         finally:
             for lane in lanes:
                 lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)  # what was under way is restored by now
 
     async def _lane(self) -> None:
         """One round trip after another. While one lane waits for Redis, the other reads, works and sends."""
         failures = 0
         while True:
-            self._start_suspect()
-            wanted = self._wanted()
+            if not self._flying:
+                self._appetite.release_suspect()
+            wanted = self._appetite.wanted()
             if self._blocked() or not (wanted or self.reconcile or self._flush_due()):
                 if self._settling and self._acker.settled and not self.reconcile:
                     self.wake()
                     return
-                if self._should_listen():
+                if self._appetite.should_listen():
                     self._listener.listen()
                 await self._wait()
                 continue
@@ -172,7 +165,7 @@ class Fetcher:
         elif wanted:
             calls.append(self._broker.fetch(self._worker, wanted, self._listener.take()))
         self._flying += 1
-        self._coming += wanted
+        self._appetite.coming += wanted
         self._comparing = compare
         try:
             replies = await self._link.run_all(calls)
@@ -183,7 +176,7 @@ class Fetcher:
             raise
         finally:
             self._flying -= 1
-            self._coming -= wanted
+            self._appetite.coming -= wanted
             self._comparing = False
             if compare or self.reconcile:
                 self.wake()
@@ -208,57 +201,16 @@ class Fetcher:
             raise unanswered
 
     def _take(self, fetched: Fetched, wanted: int) -> None:
-        match fetched.reply:
-            case "ok":
-                self._plenty = len(fetched.tasks) >= wanted or fetched.waiting > 0
-                self._alone = False
-            case "unregistered":
-                raise OwnershipGone("a fetch was answered: not registered")
-            case "held" | "draining":
-                self.resting = True
-                self._plenty = True
-                return
-            case "alone":
-                self._alone = True
-                return
-        tasks = fetched.tasks
-        if not tasks:
-            return
-        self._counters.fetch_batch.observe(len(tasks))
-        for delivery in tasks:
-            self._counters.wait_seconds.observe(max(fetched.now_ms - delivery.waiting_since_ms, 0) / 1_000)
-        if tasks[-1].suspect:
-            self._suspect, self._suspect_since = tasks[-1], time.monotonic()
-            tasks = tasks[:-1]
-        self._pool.put(tasks)
-        if self.quiet:
-            self._return_what_waits(0.0)
-
-    # Decisions.
-
-    def _may_fetch(self) -> bool:
-        return not (self.quiet or self.resting or self._suspect or (self._alone and self.held))
-
-    def _wanted(self) -> int:
-        """How many tasks to ask for now; 0 = not now."""
-        if not self._may_fetch() or self._listener.listening:
-            return 0
-        room = self._pool.room() - self._coming
-        if room <= 0:
-            return 0
-        if not (self._plenty or self._listener.handed or self._listener.failed):
-            return 0
-        pool = self._pool
-        # As long as slots have work at hand a fetch can wait until it brings a good batch.
-        if pool.ahead and room < min(FETCH_AT_MOST, pool.lookahead.target() // 2):
-            return 0
-        return min(room, FETCH_AT_MOST)
-
-    def _should_listen(self) -> bool:
-        """Nothing was left at the last look, and a slot is free for what comes."""
-        if self._plenty or self._listener.listening or self._listener.handed or self._listener.failed:
-            return False
-        return self._may_fetch() and self._pool.free > self._coming
+        tasks = self._appetite.accept(fetched, wanted)
+        if fetched.tasks:
+            self._counters.fetch_batch.observe(len(fetched.tasks))
+            for delivery in fetched.tasks:
+                self._counters.wait_seconds.observe(max(fetched.now_ms - delivery.waiting_since_ms, 0) / 1_000)
+            self._pool.put(tasks)
+            if self._appetite.quiet:
+                self._return_what_waits(0.0)
+        elif self._appetite.puzzled:
+            self.reconcile = True
 
     def _flush_due(self) -> bool:
         acker = self._acker
@@ -266,34 +218,14 @@ class Fetcher:
             return False
         return acker.count >= FLUSH_AT or self._pool.empty or acker.age_s >= FLUSH_AFTER_S
 
-    def _start_suspect(self) -> None:
-        """A suspect runs when nothing else is here, not even an outcome on its way: if this worker dies now, it
-        is clear of what."""
-        if self._suspect is None:
-            return
-        if self.quiet or self._flying or not (self._pool.empty and self._acker.settled):
-            return
-        self._pool.put([self._suspect])
-        self._suspect = None
-        self._alone = True
-
     def _return_what_waits(self, older_than_s: float) -> None:
-        stale = self._pool.take_stale(older_than_s)
-        if stale:
-            self._pool.lookahead.gave_back()
-        if self._suspect is not None and time.monotonic() - self._suspect_since >= older_than_s:
-            stale.append(self._suspect)
-            self._suspect = None
-        self._acker.give_back(stale)
-        if stale:
+        if stale := self._appetite.take_stale(older_than_s):
+            self._acker.give_back(stale)
             self.wake()
 
-    def _return_unknown(self, holding: list[tuple[str, int]]) -> None:
-        known = {(d.id, d.token) for d in self._pool.held()} | set(self._acker.held())
-        if self._suspect is not None:
-            known.add((self._suspect.id, self._suspect.token))
-        unknown = [pair for pair in holding if pair not in known]
-        if unknown:
+    def _return_unknown(self, holding: list[Held]) -> None:
+        known = set(self._appetite.held())
+        if unknown := [held for held in holding if held not in known]:
             logger.warning("found %d tasks whose fetch was never answered: they go back", len(unknown))
             self._acker.give_back_unknown(unknown)
 
@@ -302,12 +234,16 @@ class Fetcher:
         self._wakers.append(waker)
         if self._acker.count and self._timer is None:
             left_s = max(FLUSH_AFTER_S - self._acker.age_s, 0.0)
-            self._timer = asyncio.get_running_loop().call_later(left_s, self.wake)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._waited_long_enough)
         try:
             await waker
         finally:
             if waker in self._wakers:
                 self._wakers.remove(waker)
+
+    def _waited_long_enough(self) -> None:
+        self._timer = None
+        self.wake()
 
     def _wake_one(self) -> None:
         if self._timer is not None:

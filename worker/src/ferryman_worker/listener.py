@@ -1,7 +1,7 @@
 """Listener: waits for a task on a connection of its own: waiting -> handed, by BLMOVE.
 
-Only an idle worker listens; what it is handed it fetches next. Whatever breaks here strands nothing: an id that
-was handed and never fetched is put back by the recoverer.
+Only an idle worker listens; what it is handed it fetches next. While Redis is away it tries again with backoff.
+Whatever breaks here strands nothing: an id that was handed and never fetched is put back by the recoverer.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 #: One BLMOVE waits this long; also how soon a half-open connection is noticed, with the margin of the reply.
 WAIT_S = 5
 REPLY_MARGIN_S = 5
+_RETRY_FIRST_S = 0.05
+_RETRY_LONGEST_S = 2.0
 
 
 class Listener:
@@ -32,10 +34,8 @@ class Listener:
             "BLMOVE", keys.waiting, keys.handed, "RIGHT", "LEFT", WAIT_S, read=_member
         )
         self._woken = woken
-        self._task: asyncio.Task[str | None] | None = None
+        self._task: asyncio.Task[str] | None = None
         self._handed: str | None = None
-        #: Set when the last BLMOVE failed: the next fetch finds out whether Redis is there.
-        self.failed = False
 
     @property
     def listening(self) -> bool:
@@ -50,7 +50,6 @@ class Listener:
     def listen(self) -> None:
         """Starts to wait, unless it does already."""
         if self._task is None and self._handed is None:
-            self.failed = False
             self._task = asyncio.get_running_loop().create_task(self._wait(), name="listener")
             self._task.add_done_callback(self._ended)
 
@@ -64,22 +63,25 @@ class Listener:
         if self._task is not None:
             self._task.cancel()
 
-    async def _wait(self) -> str | None:
+    async def _wait(self) -> str:
+        failures = 0
         while True:
-            handed = await self._link.run(self._call)
-            if handed is not None:
-                return handed
+            try:
+                handed = await self._link.run(self._call)
+            except BrokerError as error:
+                failures += 1
+                if failures == 1:
+                    logger.warning("Redis: %s; listening again when it is back", error)
+                await asyncio.sleep(min(_RETRY_FIRST_S * 2 ** min(failures, 10), _RETRY_LONGEST_S))
+            else:
+                failures = 0
+                if handed is not None:
+                    return handed
 
-    def _ended(self, task: asyncio.Task[str | None]) -> None:
+    def _ended(self, task: asyncio.Task[str]) -> None:
         self._task = None
         if not task.cancelled():
-            error = task.exception()
-            if error is None:
-                self._handed = task.result()
-            else:
-                self.failed = True
-                level = logging.DEBUG if isinstance(error, BrokerError) else logging.ERROR
-                logger.log(level, "stopped listening: %s", error)
+            self._handed = task.result()
         self._woken()
 
 

@@ -119,16 +119,19 @@ class Worker:
                 logger.error("%s: stopping its code", why, extra={"worker": worker})
                 fetcher.go_quiet()
             if not await self._stop_code():
-                await self._settle(fetcher, talk, SETTLE_PATIENCE_S)
+                if why is None:  # still the owner: there is time for last words about all other tasks
+                    await self._settle(fetcher, talk, SETTLE_PATIENCE_S)
                 exit_hard("a task's thread can't be stopped: the process ends with it")
             await self._settle(fetcher, talk, None if why is not None else SETTLE_PATIENCE_S)
             left = await self._registrar.leave(worker)
             if why is None and not left:
                 self._stop.exit_code = self._stop.exit_code or 1
+        except Exception:
+            logger.exception("the worker itself failed")
+            exit_hard("its tasks must not run on without anybody who minds them")
         finally:
             pulse.watch(None)
             self._fetcher = None
-            talk.cancel()
             self.pool.reopen()
 
     async def _join(self) -> str | None:
@@ -137,7 +140,11 @@ class Worker:
         await asyncio.wait({joining, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not joining.done():
-            joining.cancel()  # nothing is held yet; the promise of a half-made registration runs out
+            joining.cancel()
+            await asyncio.wait({joining})
+            _, half_joined = self._board.identity()
+            if half_joined:
+                await self._registrar.leave(half_joined)
             return None
         worker, policy = joining.result()
         self._repertoire.follow(policy)
@@ -193,8 +200,9 @@ class Worker:
             if lost := self._acker.drop():
                 logger.warning("dropped %d outcomes: their tasks are no longer this worker's", lost)
         elif not talk.done():
-            logger.error("Redis does not answer: %d outcomes are lost, their tasks will run again", self._acker.count)
-            self._acker.drop()
+            talk.cancel()
+            await asyncio.wait({talk})
+            logger.error("Redis does not answer: %d outcomes are lost, their tasks will run again", self._acker.drop())
             self._stop.exit_code = 1
 
     async def _patience(self, patience_s: float | None) -> None:

@@ -1,0 +1,200 @@
+"""The small parts: rates, the world, endpoints, what a Redis error means, settings, health."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from ferryman_operator.backlog import unmeasured
+from ferryman_operator.cluster import ClusterError, NotFound
+from ferryman_operator.endpoints import Endpoints, NoEndpoint
+from ferryman_operator.health import Health
+from ferryman_operator.rates import ASSUMED_SERVICE_S, Counters, updated
+from ferryman_operator.settings import OperatorSettings
+from ferryman_operator.spec import RedisRef
+from ferryman_operator.world import Kind, World
+
+from ferryman.errors import BrokerRefused, BrokerUnavailable, ProtocolMismatch
+from ferryman.inspector import Inspector
+from ferryman.link import Link
+from ferryman.settings import BadSetting
+
+
+def counters(at_s: float, enqueued: int = 0, runs: int = 0, run_ms: int = 0) -> Counters:
+    return Counters(at_s, enqueued, runs, run_ms)
+
+
+def test_rates_begin_with_the_queues_whole_life() -> None:
+    assert updated(None, counters(0, 500, runs=100, run_ms=40_000)).service_s == 0.4
+    assert updated(None, counters(0)).service_s == ASSUMED_SERVICE_S
+
+
+def test_the_first_runs_replace_the_assumption_and_later_ones_only_shift_it() -> None:
+    rates = updated(updated(None, counters(0)), counters(1, runs=1, run_ms=100))
+    assert rates.service_s == pytest.approx(0.1)
+    rates = updated(rates, counters(2, runs=2, run_ms=10_100))
+    assert 0.1 < rates.service_s < 1.0
+
+
+def test_a_burst_hardly_counts_as_a_rate_and_a_steady_flow_does() -> None:
+    burst = updated(updated(None, counters(0)), counters(1, enqueued=1000))
+    assert burst.arrivals_per_s < 20
+    steady = updated(None, counters(0))
+    for second in range(1, 300):
+        steady = updated(steady, counters(second, enqueued=50 * second))
+    assert steady.arrivals_per_s == pytest.approx(50, rel=0.02)
+
+
+def test_counters_that_went_back_start_anew() -> None:
+    rates = updated(updated(None, counters(0, 500, 100, 40_000)), counters(1, 3, 0, 0))
+    assert (rates.arrivals_per_s, rates.service_s) == (0.0, ASSUMED_SERVICE_S)
+
+
+def body(name: str, version: int, namespace: str = "ns") -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": str(version), "managedFields": []}}
+
+
+def known(world: World) -> dict[str, str]:
+    return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in world.all(Kind.DEPLOYMENT)}
+
+
+def test_the_world_keeps_the_newest_and_drops_what_a_list_lacks() -> None:
+    world = World()
+    for name, version in (("a", 5), ("b", 6), ("late", 30)):
+        world.observe(Kind.DEPLOYMENT, "ADDED", body(name, version))
+    world.observe(Kind.DEPLOYMENT, "ADDED", body("elsewhere", 7, "other"))
+    world.put(Kind.DEPLOYMENT, body("a", 4))
+    world.replace(Kind.DEPLOYMENT, [body("a", 8)], 20, "ns")
+    assert known(world) == {"a": "8", "late": "30", "elsewhere": "7"}
+    world.observe(Kind.DEPLOYMENT, "DELETED", body("a", 31))
+    assert known(world) == {"late": "30", "elsewhere": "7"}
+    assert all("managedFields" not in one["metadata"] for one in world.all(Kind.DEPLOYMENT))
+
+
+class Secrets:
+    """An API server that knows one Secret, or not."""
+
+    def __init__(self) -> None:
+        self.answer: str | ClusterError | None = NotFound(404, 'secrets "s" not found')
+        self.reads = 0
+
+    async def secret_value(self, namespace: str, name: str, key: str) -> str | None:
+        self.reads += 1
+        if isinstance(self.answer, ClusterError):
+            raise self.answer
+        return self.answer
+
+
+async def test_a_secret_that_appears_is_found_and_then_kept() -> None:
+    secrets: Any = Secrets()
+    now = [0.0]
+    endpoints, ref = Endpoints(secrets, lambda: now[0]), RedisRef(secret="s")
+    missing = await endpoints.resolve("ns", ref)
+    assert isinstance(missing, NoEndpoint)
+    assert missing.reason == "SecretNotFound"
+    secrets.answer = "redis://:pw@r:6379/0"
+    assert isinstance(await endpoints.resolve("ns", ref), NoEndpoint), "not asked for again at once"
+    now[0] = 2.0
+    assert await endpoints.resolve("ns", ref) == "redis://:pw@r:6379/0"
+    now[0] = 30.0
+    await endpoints.resolve("ns", ref)
+    assert secrets.reads == 2
+
+
+async def test_a_refused_password_is_read_again_and_a_silent_api_server_changes_nothing() -> None:
+    secrets: Any = Secrets()
+    secrets.answer = "redis://:old@r"
+    now = [0.0]
+    endpoints, ref = Endpoints(secrets, lambda: now[0]), RedisRef(secret="s")
+    await endpoints.resolve("ns", ref)
+    endpoints.distrust("ns", ref)
+    now[0], secrets.answer = 2.0, ClusterError(0, "the API server does not answer")
+    assert await endpoints.resolve("ns", ref) == "redis://:old@r"
+    endpoints.distrust("ns", ref)
+    now[0], secrets.answer = 4.0, "redis://:new@r"
+    assert await endpoints.resolve("ns", ref) == "redis://:new@r"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(None, "SecretKeyMissing"), ("", "SecretKeyMissing"), ("r:6379", "InvalidURL")]
+)
+async def test_a_secret_that_holds_no_url(value: str | None, reason: str) -> None:
+    secrets: Any = Secrets()
+    secrets.answer = value
+    found = await Endpoints(secrets).resolve("ns", RedisRef(secret="s"))
+    assert isinstance(found, NoEndpoint)
+    assert found.reason == reason
+
+
+def caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (caused(BrokerUnavailable("x"), ConnectionRefusedError()), "ConnectionRefused"),
+        (caused(BrokerUnavailable("x"), socket.gaierror()), "NameNotResolved"),
+        (caused(BrokerUnavailable("x"), TimeoutError()), "Timeout"),
+        (TimeoutError(), "Timeout"),
+        (BrokerUnavailable("NOAUTH Authentication required."), "AuthenticationFailed"),
+        (BrokerUnavailable("connection closed"), "ConnectionFailed"),
+        (BrokerRefused("WRONGTYPE"), "Refused"),
+        (ProtocolMismatch(1, 4), "ProtocolMismatch"),
+    ],
+)
+def test_what_a_redis_error_means(error: Exception, reason: str) -> None:
+    assert unmeasured(error, 2.0).reason == reason
+    assert unmeasured(error, 2.0).message
+
+
+async def test_a_real_refusal_is_told_from_a_name_that_does_not_exist() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"redis://127.0.0.1:{closed.getsockname()[1]}/0"
+    found = {}
+    for name, target in (("closed", url), ("nowhere", "redis://no-such-host.invalid:6379/0")):
+        link = Link.from_url(target)
+        with pytest.raises(BrokerUnavailable) as caught:
+            await link.run_all([Inspector("q").stats()])
+        found[name] = unmeasured(caught.value, 2.0).reason
+        await link.close()
+    assert found == {"closed": "ConnectionRefused", "nowhere": "NameNotResolved"}
+
+
+def test_settings_name_the_variable_that_is_wrong() -> None:
+    env = {"FERRYMAN_SCHEDULER_IMAGE": "s:1", "FERRYMAN_WATCH_NAMESPACES": "a, b"}
+    assert OperatorSettings.from_env(env).namespaces == ("a", "b")
+    for name, value in (
+        ("FERRYMAN_SCHEDULER_IMAGE", ""),
+        ("FERRYMAN_SCHEDULER_RESOURCES", "[1]"),
+        ("FERRYMAN_PORT", "http"),
+        ("FERRYMAN_POLL_INTERVAL", "often"),
+    ):
+        with pytest.raises(BadSetting, match=f"^{name}: "):
+            OperatorSettings.from_env(env | {name: value})
+
+
+async def test_health_fails_when_no_pass_ends() -> None:
+    age = [1.0]
+    health = Health(lambda: age[0], 90.0, lambda: b"metrics\n")
+    server = await health.serve(0, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+
+    async def get(path: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        reply = await reader.read()
+        writer.close()
+        return reply
+
+    assert (await get("/livez")).startswith(b"HTTP/1.1 200")
+    age[0] = 91.0
+    assert (await get("/livez")).startswith(b"HTTP/1.1 503")
+    assert (await get("/metrics")).endswith(b"\r\n\r\nmetrics\n")
+    assert (await get("/else")).startswith(b"HTTP/1.1 404")
+    server.close()
+    await server.wait_closed()
