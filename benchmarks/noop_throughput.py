@@ -43,9 +43,7 @@ async def drain(link: Link, tasks: int, url: str, concurrency: int) -> dict[str,
     await bench.enqueue_many(noop.task(n) for n in range(tasks))
     enqueued_s = time.perf_counter() - start
 
-    command = [sys.executable, "-m", "ferryman", "worker", "bench", "--app", "noop_app", "--concurrency", str(concurrency)]
-    environment = os.environ | {"FERRYMAN_REDIS_URL": url, "PYTHONPATH": str(HERE), "FERRYMAN_PORT": "0"}
-    worker = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    worker = start_worker(url, concurrency)
     try:
         samples = await sample_waiting(link, tasks, worker)
         stats = await settle(link)
@@ -57,6 +55,18 @@ async def drain(link: Link, tasks: int, url: str, concurrency: int) -> dict[str,
     first = next(s for s in samples if s[1] <= 0.9 * tasks)
     last = next(s for s in samples if s[1] <= 0.1 * tasks)
     return {"enqueue": tasks / enqueued_s, "drain": (first[1] - last[1]) / (last[0] - first[0])}
+
+
+def start_worker(url: str, concurrency: int) -> subprocess.Popen[bytes]:
+    """One `ferryman worker` process on the benchmark's queue."""
+    command = [sys.executable, "-m", "ferryman", "worker", "bench", "--app", "noop_app"]
+    environment = os.environ | {"FERRYMAN_REDIS_URL": url, "PYTHONPATH": str(HERE), "FERRYMAN_PORT": "0"}
+    return subprocess.Popen(
+        [*command, "--concurrency", str(concurrency)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 async def sample_waiting(link: Link, tasks: int, worker: subprocess.Popen[bytes]) -> list[tuple[float, int]]:
@@ -104,7 +114,9 @@ async def main() -> None:
             runs = []
             for _ in range(options.runs):
                 calibration = calibrate_ms()
-                runs.append({"calibration_ms": calibration} | await drain(link, options.tasks, url, options.concurrency))
+                runs.append(
+                    {"calibration_ms": calibration} | await drain(link, options.tasks, url, options.concurrency)
+                )
         finally:
             await link.close()
             server.stop()

@@ -56,13 +56,13 @@ class Crew:
         listener = Listener(self.listening, bench.keys, self._wake)
         self.fetcher = Fetcher(
             "w1",
-            self.wire,
+            self.wire,  # type: ignore[arg-type]
             listener,
             bench.broker,
             bench.workers,
             self.pool,
             self.acker,
-            self.counters,  # type: ignore[arg-type]
+            self.counters,
         )
 
     def _progress(self) -> None:

@@ -72,7 +72,7 @@ def test_workers_follow_demand_in_one_step(
 def test_a_backlog_being_worked_on_does_not_change_the_wish() -> None:
     """Tasks move from waiting to busy; counting both in full would add workers while the work gets less."""
     memory: Memory | None = None
-    wishes = []
+    wishes: list[int] = []
     for waiting, busy in [(1000, 0), (960, 20), (600, 20), (300, 20), (50, 20)]:
         demand = replace(NOTHING, waiting=waiting, busy=busy, service_s=0.1)
         decision = decided(demand, current=2, memory=memory, now_s=1000.0 + len(wishes))
