@@ -150,6 +150,20 @@ async def test_a_listener_whose_connection_broke_listens_again_and_nobody_polls_
         await c.until(lambda: c.order == ["a"])
 
 
+async def test_an_idle_worker_goes_on_when_a_full_redis_refuses_to_hand_over(real_bench: Bench) -> None:
+    await real_bench.enqueue("a", delay_ms=1)
+    await real_bench.write("CONFIG", "SET", "maxmemory", 1)
+    try:
+        async with crew(real_bench) as c:
+            await c.until(lambda: len(c.wire.trips) >= 2)
+            await real_bench.clock.advance(1)
+            await real_bench.run(real_bench.broker.promote())
+            c.end("a")
+            await c.until_completed("a")
+    finally:
+        await real_bench.write("CONFIG", "SET", "maxmemory", 0)
+
+
 async def test_outcomes_and_the_next_fetch_share_a_round_trip(real_bench: Bench) -> None:
     await real_bench.enqueue(*[f"t{i}" for i in range(6)])
     async with crew(real_bench) as c:

@@ -2,6 +2,9 @@
 
 Only an idle worker listens; what it is handed it fetches next. While Redis is away it tries again with backoff.
 Whatever breaks here strands nothing: an id that was handed and never fetched is put back by the recoverer.
+
+A full Redis refuses BLMOVE but not fetch. Then the worker fetches twice a second without having been handed anything:
+it must go on, or Redis would stay full.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ferryman.call import Call, command
-from ferryman.errors import BrokerError
+from ferryman.errors import BrokerError, QueueFull
 from ferryman.keys import Keys
 from ferryman.link import Link
 
@@ -23,6 +26,7 @@ WAIT_S = 5
 REPLY_MARGIN_S = 5
 _RETRY_FIRST_S = 0.05
 _RETRY_LONGEST_S = 2.0
+_FULL_PAUSE_S = 0.5
 
 
 class Listener:
@@ -34,8 +38,9 @@ class Listener:
             "BLMOVE", keys.waiting, keys.handed, "RIGHT", "LEFT", WAIT_S, read=_member
         )
         self._woken = woken
-        self._task: asyncio.Task[str] | None = None
+        self._task: asyncio.Task[str | None] | None = None
         self._handed: str | None = None
+        self._refused = False
 
     @property
     def listening(self) -> bool:
@@ -44,18 +49,18 @@ class Listener:
 
     @property
     def handed(self) -> bool:
-        """Something was handed over and not taken yet."""
-        return self._handed is not None
+        """A fetch may find something: what was handed over and not taken yet, or unseen in a full Redis."""
+        return self._handed is not None or self._refused
 
     def listen(self) -> None:
         """Starts to wait, unless it does already."""
-        if self._task is None and self._handed is None:
+        if self._task is None and not self.handed:
             self._task = asyncio.get_running_loop().create_task(self._wait(), name="listener")
             self._task.add_done_callback(self._ended)
 
     def take(self) -> str | None:
         """What was handed over, once."""
-        handed, self._handed = self._handed, None
+        handed, self._handed, self._refused = self._handed, None, False
         return handed
 
     def stop(self) -> None:
@@ -63,11 +68,14 @@ class Listener:
         if self._task is not None:
             self._task.cancel()
 
-    async def _wait(self) -> str:
+    async def _wait(self) -> str | None:
         failures = 0
         while True:
             try:
                 handed = await self._link.run(self._call)
+            except QueueFull:
+                await asyncio.sleep(_FULL_PAUSE_S)
+                return None
             except BrokerError as error:
                 failures += 1
                 if failures == 1:
@@ -78,10 +86,11 @@ class Listener:
                 if handed is not None:
                     return handed
 
-    def _ended(self, task: asyncio.Task[str]) -> None:
+    def _ended(self, task: asyncio.Task[str | None]) -> None:
         self._task = None
         if not task.cancelled():
             self._handed = task.result()
+            self._refused = self._handed is None
         self._woken()
 
 
