@@ -38,7 +38,6 @@ def test_a_job_from_the_cronjob_recovers_while_scheduler_and_operator_are_down(
     # A pod that is deleted by force has no successor in its place: nobody but a recoverer can take its tasks.
     victim = pods[0]
     queue.kubectl.run("delete", "pod", name_of(victim), "--force", "--grace-period=0")
-    died = time.monotonic()
     uid = victim["metadata"]["uid"]
     survivor_ids = {t["id"] for t in queue.records(ids) if not str(t["worker"]).startswith(uid)}
     lost_ids = set(ids) - survivor_ids
@@ -46,7 +45,8 @@ def test_a_job_from_the_cronjob_recovers_while_scheduler_and_operator_are_down(
     def recovered() -> int:
         return int(queue.figures()["recovered"])
 
-    until("the victim's promise has run out", lambda: time.monotonic() - died, lambda s: s > 6, timeout_s=10)
+    # The survivor and the successor are alive, the victim is registered and silent past its promise.
+    queue.wait_figures("the victim is silent", lambda f: (f["workers"], len(f["worker_list"])) == (2, 3), timeout_s=40)
     assert recovered() == 0
     queue.kubectl.run("create", "job", "by-hand", f"--from=cronjob/{queue.name}-recovery")
     started = time.monotonic()
