@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 #: What this code writes into Redis and understands. A difference of one is accepted both ways (rolling upgrades).
 PROTOCOL: Final = 1
 
@@ -18,9 +20,11 @@ class ExitReply(StrEnum):
     UNREGISTERED = "unregistered"  # this worker was declared dead: stop
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One task in the hands of one worker. `token` fences the exit of this delivery."""
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """One task in the hands of one worker. `token` fences the exit of this delivery.
+
+    A Struct because one is made per task: a frozen dataclass takes ten times as long to make.
+    """
 
     id: str
     name: str
@@ -45,8 +49,7 @@ class Fetched:
     tasks: list[Delivery] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True, gc=False):
     """A task that ended well. `result` is JSON or empty."""
 
     id: str

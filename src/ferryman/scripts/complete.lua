@@ -33,7 +33,7 @@ for i = 3, #ARGV, 3 do
 end
 
 -- Lua passes a few thousand values to one command at most, so long batches go in pieces.
-local scores, PIECE = {}, 500
+local scores, PIECE, at = {}, 500, string.format('%.0f', now)
 local function keep_statuses()
   if #scores == 0 then return end
   redis.call('ZADD', completed, unpack(scores))
@@ -46,10 +46,10 @@ for _, entry in ipairs(done) do
   if keep == 0 then
     redis.call('UNLINK', task .. id)
   else
-    redis.call('HSET', task .. id, 'state', 'completed', 'finished_ms', now)
+    redis.call('HSET', task .. id, 'state', 'completed', 'finished_ms', at)
     redis.call('HDEL', task .. id, 'args', 'options', 'worker', 'suspect', 'unique', 'error')
     if result ~= '' then redis.call('HSET', task .. id, 'result', result) end
-    scores[#scores + 1] = now
+    scores[#scores + 1] = at
     scores[#scores + 1] = id
     if #scores >= 2 * PIECE then keep_statuses() end
   end

@@ -1,0 +1,108 @@
+"""ExecutionLog: what the tasks of a crash test write of themselves, outside Redis: who ran when, and how it ended.
+
+One line per event, appended by one write() to a file opened with O_APPEND, so that lines of many processes never mix
+and what was written stays, whatever is killed. Times are milliseconds of the monotonic clock, which all processes of
+one machine share.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from ferryman.context import Context
+
+
+def now_ms() -> float:
+    """Now, as in the log."""
+    return time.monotonic_ns() / 1_000_000
+
+
+class PlannedFailure(Exception):
+    """A task fails because the plan says so: it will be retried, and that is no duplicate."""
+
+
+class Ending(StrEnum):
+    """How one execution ended."""
+
+    END = "end"  # the handler came to its end
+    FAILED = "failed"  # it failed as planned
+    STOPPED = "stopped"  # it was interrupted from outside, and noticed
+    CUT = "cut"  # its process never wrote an end
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of one task. `end_ms` is None when it was cut off."""
+
+    id: str
+    run: str
+    attempt: int
+    process: str
+    pid: int
+    start_ms: float
+    end_ms: float | None = None
+    ending: Ending = Ending.CUT
+
+
+class ExecutionLog:
+    """The writer; one object per worker process, used by its threads and its forked children too."""
+
+    def __init__(self, path: Path, process: str) -> None:
+        self._path = path
+        self._process = process
+        self._runs = itertools.count()
+        self._file = -1
+
+    @contextmanager
+    def execution(self, ctx: Context[None]) -> Iterator[None]:
+        """Around what a task does."""
+        run = f"{self._process}/{os.getpid()}/{next(self._runs)}"
+        self._write("start", ctx, run)
+        try:
+            yield
+        except PlannedFailure:
+            self._write(Ending.FAILED, ctx, run)
+            raise
+        except BaseException:
+            self._write(Ending.STOPPED, ctx, run)
+            raise
+        self._write(Ending.END, ctx, run)
+
+    def _write(self, event: str, ctx: Context[None], run: str) -> None:
+        if self._file < 0:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        words = (event, ctx.task_id, run, ctx.attempt, self._process, os.getpid(), f"{now_ms():.3f}")
+        os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
+
+
+def parse(lines: Iterable[str]) -> tuple[list[Execution], int]:
+    """(executions in the order of their starts, number of lines that make no sense)."""
+    runs: dict[str, Execution] = {}
+    damaged = 0
+    for line in lines:
+        try:
+            event, task_id, run, attempt, process, pid, at = line.split()
+            if event == "start" and run not in runs:
+                runs[run] = Execution(task_id, run, int(attempt), process, int(pid), float(at))
+            elif event in (Ending.END, Ending.FAILED, Ending.STOPPED) and runs[run].end_ms is None:
+                runs[run] = replace(runs[run], end_ms=float(at), ending=Ending(event))
+            else:
+                damaged += 1
+        except (ValueError, KeyError):
+            damaged += 1
+    return sorted(runs.values(), key=lambda execution: execution.start_ms), damaged
+
+
+def read(path: Path) -> tuple[list[Execution], int]:
+    """The same of a file; none = nothing ever ran."""
+    if not path.exists():
+        return [], 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return parse(file)

@@ -1,0 +1,198 @@
+"""Verdict: what became of each task, and whether the kills explain it. Pure.
+
+An execution may be repeated only if something happened to its process, or to Redis' memory of it: its process was
+killed, stopped or fenced while it ran, or after its end and before Redis had been told. All else is a duplicate
+that nothing explains. A task may be missing only if Redis lost what it had acknowledged within the stated bound.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from ferryman.crashtest.execution_log import Ending, Execution
+from ferryman.task import TaskState
+
+#: How long after a task's end a worker that can reach Redis may take to tell it.
+TOLD_WITHIN_MS: Final = 1_000
+#: And after Redis was away: workers try again with pauses of up to 2 s.
+TOLD_AFTER_OUTAGE_MS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A kill as it was done. Between `from_ms` and `to_ms` the process `hits` may have lost what it ran ("" = none).
+
+    `gently`: the process was asked to end, so it must have told every outcome; only what it stopped may run again.
+    `is_outage`: Redis was away from `from_ms` to `to_ms`; `forgets_ms`: what Redis had acknowledged in this time
+    before `from_ms` may be gone (0 = nothing).
+    """
+
+    number: int
+    kind: str
+    target: str
+    from_ms: float
+    to_ms: float
+    hits: str = ""
+    gently: bool = False
+    is_outage: bool = False
+    forgets_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """Where Redis had a task at the end; state None = nowhere."""
+
+    state: TaskState | None
+    crashes: int = 0
+    error: str = ""
+
+
+class Fate(StrEnum):
+    """What became of an accepted task."""
+
+    DONE_ONCE = "done_once"
+    DONE_AGAIN = "done_more_than_once"
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    ACTIVE = "active"
+    DEAD = "dead"
+    LOST = "lost"
+    FORGOTTEN = "lost_within_the_bound"  # a failing Redis may lose what it acknowledged last
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Executions of one attempt of one task, more than one. `kills` are the numbers of those that explain it."""
+
+    id: str
+    executions: tuple[Execution, ...]
+    kills: tuple[int, ...]
+    unexplained: int  # executions beyond the first for which there is no kill
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problems` is empty when the promise was kept."""
+
+    fates: Mapping[str, Fate]
+    repeats: Sequence[Repeat]
+    unaccounted: int
+    problems: Sequence[str] = field(default=())
+
+    def count(self, fate: Fate) -> int:
+        """Tasks of that fate."""
+        return sum(1 for one in self.fates.values() if one is fate)
+
+    @property
+    def unexplained(self) -> int:
+        """Executions that nothing explains."""
+        return sum(repeat.unexplained for repeat in self.repeats)
+
+    @property
+    def kept(self) -> bool:
+        """Nothing was lost, and nothing is unexplained."""
+        return not self.problems
+
+
+def judge(
+    accepted: Mapping[str, float],
+    executions: Sequence[Execution],
+    strikes: Sequence[Strike],
+    finals: Mapping[str, LastSeen],
+    unaccounted: int,
+    *,
+    damaged_lines: int = 0,
+    refused: int = 0,
+) -> Verdict:
+    """`accepted`: id -> when its enqueue was answered. `refused`: tasks that could not be enqueued at all."""
+    by_id: dict[str, list[Execution]] = defaultdict(list)
+    for execution in executions:
+        by_id[execution.id].append(execution)
+    fates = {
+        task_id: _fate(at_ms, by_id[task_id], finals.get(task_id, LastSeen(None)), strikes)
+        for task_id, at_ms in accepted.items()
+    }
+    repeats = [repeat for task_id in sorted(by_id) for repeat in _repeats(by_id[task_id], strikes)]
+    verdict = Verdict(fates, repeats, unaccounted)
+    strangers = len(by_id.keys() - accepted.keys()) if not refused else 0
+    innocent_dead = sum(
+        1 for task_id, fate in fates.items() if fate is Fate.DEAD and not finals[task_id].crashes
+    )
+    unfinished = sum(verdict.count(fate) for fate in (Fate.WAITING, Fate.DELAYED, Fate.ACTIVE))
+    counts = (
+        (verdict.count(Fate.LOST), "lost"),
+        (abs(unaccounted), "unaccounted for by Redis' own counters"),
+        (verdict.unexplained, "executions that no kill explains"),
+        (unfinished, "tasks not done in time"),
+        (innocent_dead, "dead without a crash of their own"),
+        (refused, "tasks that could not be enqueued"),
+        (strangers, "ids in the execution log that nobody enqueued"),
+        (damaged_lines, "damaged lines in the execution log"),
+    )
+    return Verdict(fates, repeats, unaccounted, [f"{count:,} {what}" for count, what in counts if count])
+
+
+def explains(strike: Strike, execution: Execution, strikes: Sequence[Strike]) -> bool:
+    """Whether `strike` is a reason to run this task again."""
+    told_ms = told_by_ms(execution, strikes)
+    if strike.hits:
+        if execution.process != strike.hits or execution.start_ms > strike.to_ms:
+            return False
+        if strike.gently and execution.ending in (Ending.END, Ending.FAILED):
+            return _during_outage(strike, strikes) and told_ms >= strike.from_ms
+        return told_ms >= strike.from_ms
+    if strike.forgets_ms:
+        oldest_ms = strike.from_ms - strike.forgets_ms
+        return told_ms >= oldest_ms and execution.start_ms <= strike.to_ms + TOLD_AFTER_OUTAGE_MS
+    return False
+
+
+def told_by_ms(execution: Execution, strikes: Sequence[Strike]) -> float:
+    """When Redis must have heard how it ended; never, if it was cut off."""
+    if execution.end_ms is None:
+        return float("inf")
+    if execution.ending is Ending.STOPPED:
+        return execution.end_ms
+    told_ms = execution.end_ms + TOLD_WITHIN_MS
+    for outage in sorted((s for s in strikes if s.is_outage), key=lambda s: s.from_ms):
+        if outage.from_ms <= told_ms and outage.to_ms + TOLD_AFTER_OUTAGE_MS >= execution.end_ms:
+            told_ms = max(told_ms, outage.to_ms + TOLD_AFTER_OUTAGE_MS)
+    return told_ms
+
+
+def _during_outage(strike: Strike, strikes: Sequence[Strike]) -> bool:
+    return any(
+        s.is_outage and s.from_ms <= strike.to_ms and s.to_ms + TOLD_AFTER_OUTAGE_MS >= strike.from_ms for s in strikes
+    )
+
+
+def _fate(at_ms: float, executions: Sequence[Execution], final: LastSeen, strikes: Sequence[Strike]) -> Fate:
+    if final.state not in (None, TaskState.COMPLETED):
+        return Fate(final.state.value)
+    ended = sum(1 for execution in executions if execution.ending is Ending.END)
+    if ended:
+        return Fate.DONE_ONCE if ended == 1 else Fate.DONE_AGAIN
+    # Redis does not know it, or counts it as completed, and no run of it came to its end.
+    forgotten = final.state is None and any(
+        strike.forgets_ms and strike.from_ms - strike.forgets_ms <= at_ms <= strike.to_ms for strike in strikes
+    )
+    return Fate.FORGOTTEN if forgotten else Fate.LOST
+
+
+def _repeats(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list[Repeat]:
+    """A failed attempt is followed by the next one, which is no repeat; so each attempt counts for itself."""
+    by_attempt: dict[int, list[Execution]] = defaultdict(list)
+    for execution in executions:
+        by_attempt[execution.attempt].append(execution)
+    repeats = []
+    for same in by_attempt.values():
+        if len(same) > 1:
+            reasons = [[s.number for s in strikes if explains(s, execution, strikes)] for execution in same]
+            kills = tuple(sorted({number for numbers in reasons for number in numbers}))
+            unexplained = max(0, sum(1 for numbers in reasons if not numbers) - 1)
+            repeats.append(Repeat(same[0].id, tuple(same), kills, unexplained))
+    return repeats
