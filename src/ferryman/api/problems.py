@@ -89,7 +89,7 @@ def of_error(error: FerrymanError) -> Problem:
     """The problem that tells a client about this error."""
     match error:
         case BrokerUnavailable():
-            return _again(503, "redis-unavailable", f"{error}. Send it again: an enqueue with an id is safe.", _AWAY_S)
+            return _again(503, "redis-unavailable", f"{str(error).rstrip('.')}. Send it again: an enqueue with an id is safe.", _AWAY_S)
         case QueueFull():
             return _again(503, "redis-full", str(error), _FULL_S)
         case UnknownTask():
