@@ -73,6 +73,11 @@ dashboards: setup ## Generate the chart's Grafana dashboards from code
 requirements: setup ## Pin and hash the dependencies again after changing a pyproject.toml
 	@hack/requirements
 
+.PHONY: chaos
+chaos: setup ## Kill workers, schedulers and Redis on purpose, and prove that nothing was lost
+	.venv/bin/ferryman crash-test --tasks 20000 --kills 30 --seed 1
+	.venv/bin/ferryman crash-test --tasks 5000 --kills 10 --seed 2 --aof-restart always
+
 .PHONY: bench
 bench: setup ## Throughput of one worker process on no-op tasks
 	$(PY) benchmarks/noop_throughput.py

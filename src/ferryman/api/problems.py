@@ -89,7 +89,8 @@ def of_error(error: FerrymanError) -> Problem:
     """The problem that tells a client about this error."""
     match error:
         case BrokerUnavailable():
-            return _again(503, "redis-unavailable", f"{str(error).rstrip('.')}. Send it again: an enqueue with an id is safe.", _AWAY_S)
+            detail = f"{str(error).rstrip('.')}. Send it again: an enqueue with an id is safe."
+            return _again(503, "redis-unavailable", detail, _AWAY_S)
         case QueueFull():
             return _again(503, "redis-full", str(error), _FULL_S)
         case UnknownTask():

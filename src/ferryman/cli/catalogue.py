@@ -45,6 +45,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     "scheduler": Known("Run", "Promote due tasks and recover those of dead workers.", _SCHEDULER),
     "recover": Known("Run", "Recover the tasks of dead workers, one pass.", _SCHEDULER),
     "api": Known("Run", "Serve the HTTP API."),
+    "crash-test": Known("Run", "Kill workers on purpose, and prove that nothing was lost."),
 }
 
 

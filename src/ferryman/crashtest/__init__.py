@@ -1,1 +1,1 @@
-"""`ferryman crash-test`: kills workers, schedulers and Redis on purpose, and proves task by task that nothing was lost."""
+"""`ferryman crash-test`: kills workers, schedulers and Redis on purpose, and proves that nothing was lost."""

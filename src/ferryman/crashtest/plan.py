@@ -54,7 +54,7 @@ class Order:
 
 
 def plan_tasks(seed: int, count: int, task_ms: float) -> list[PlannedTask]:
-    """`count` tasks that take `task_ms` on average, some much longer; a few are delayed, fail once or have a priority."""
+    """`count` tasks that take about `task_ms`, some much longer; a few are delayed, fail once or have a priority."""
     chance = random.Random(f"{seed} tasks")  # noqa: S311  (no secret)
     tasks = []
     for number in range(count):

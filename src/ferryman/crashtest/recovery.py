@@ -40,7 +40,7 @@ class Spread:
 
 
 def aftermaths(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list[Aftermath]:
-    """One for each kill, in the order of the kills. A kill of Redis interrupts nothing by itself, but counts what ran."""
+    """One for each kill, in their order. A kill of Redis interrupts nothing by itself, but counts what ran."""
     by_process: dict[str, list[Execution]] = defaultdict(list)
     by_id: dict[str, list[Execution]] = defaultdict(list)
     for execution in sorted(executions, key=lambda one: one.start_ms):

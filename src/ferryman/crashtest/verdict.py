@@ -66,12 +66,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Executions of one attempt of one task, more than one. `kills` are the numbers of those that explain it."""
+    """Executions of one attempt of one task: more than one, or one that should have been the last and was not.
+
+    `kills` are the numbers of those that explain it.
+    """
 
     id: str
     executions: tuple[Execution, ...]
     kills: tuple[int, ...]
-    unexplained: int  # executions beyond the first for which there is no kill
+    unexplained: int  # executions beyond the one that was due for which there is no kill
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,7 @@ def judge(
     repeats = [repeat for task_id in sorted(by_id) for repeat in _repeats(by_id[task_id], strikes)]
     verdict = Verdict(fates, repeats, unaccounted)
     strangers = len(by_id.keys() - accepted.keys()) if not refused else 0
-    innocent_dead = sum(
-        1 for task_id, fate in fates.items() if fate is Fate.DEAD and not finals[task_id].crashes
-    )
+    innocent_dead = sum(1 for task_id, fate in fates.items() if fate is Fate.DEAD and not finals[task_id].crashes)
     unfinished = sum(verdict.count(fate) for fate in (Fate.WAITING, Fate.DELAYED, Fate.ACTIVE))
     counts = (
         (verdict.count(Fate.LOST), "lost"),
@@ -184,15 +185,19 @@ def _fate(at_ms: float, executions: Sequence[Execution], final: LastSeen, strike
 
 
 def _repeats(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list[Repeat]:
-    """A failed attempt is followed by the next one, which is no repeat; so each attempt counts for itself."""
+    """Each attempt counts for itself, and one of its executions needs no kill: in the last attempt any, before it only
+    one that failed as planned, for nothing else leads to a next attempt."""
     by_attempt: dict[int, list[Execution]] = defaultdict(list)
     for execution in executions:
         by_attempt[execution.attempt].append(execution)
+    last = max(by_attempt, default=0)
     repeats = []
-    for same in by_attempt.values():
-        if len(same) > 1:
-            reasons = [[s.number for s in strikes if explains(s, execution, strikes)] for execution in same]
+    for attempt, same in by_attempt.items():
+        reasons = [[s.number for s in strikes if explains(s, execution, strikes)] for execution in same]
+        bare = [execution for execution, numbers in zip(same, reasons, strict=True) if not numbers]
+        due = any(attempt == last or execution.ending is Ending.FAILED for execution in bare)
+        unexplained = len(bare) - int(due)
+        if len(same) > 1 or unexplained:
             kills = tuple(sorted({number for numbers in reasons for number in numbers}))
-            unexplained = max(0, sum(1 for numbers in reasons if not numbers) - 1)
             repeats.append(Repeat(same[0].id, tuple(same), kills, unexplained))
     return repeats

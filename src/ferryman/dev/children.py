@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import IO, Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -22,9 +23,12 @@ _STEADY_AFTER_S: Final = 30.0
 
 
 async def start_process(
-    argv: Sequence[str], env: Mapping[str, str] | None = None, stdout: int | IO[Any] = asyncio.subprocess.PIPE
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[Any] = asyncio.subprocess.PIPE,
+    end_by: signal.Signals = signal.SIGTERM,
 ) -> asyncio.subprocess.Process:
-    """Starts a process whose stderr goes where its stdout goes."""
+    """Starts a process whose stderr goes where its stdout goes; the kernel sends it `end_by` when this one dies."""
     return await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
@@ -33,7 +37,7 @@ async def start_process(
         env=env,
         limit=_LINE_LIMIT,
         start_new_session=True,
-        preexec_fn=_end_with_parent if _libc else None,
+        preexec_fn=partial(_end_with_parent, end_by) if _libc else None,
     )
 
 
@@ -129,6 +133,6 @@ def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(end_by: signal.Signals) -> None:
     assert _libc is not None
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _libc.prctl(_PR_SET_PDEATHSIG, end_by)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from ferryman.cli.failure import CommandFailed
-from ferryman.dev.children import start_process, terminate_gently
+from ferryman.dev.children import kill_group, start_process, terminate_gently
 
 #: Tried first, so that every other command finds it without being told.
 DEFAULT_PORT: Final = 6379
@@ -22,12 +23,13 @@ _READY_WITHIN_S = 10.0
 
 
 class RedisServer:
-    """One server on loopback."""
+    """One server on loopback, on `port` if that is free; `options` are added to its command line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = DEFAULT_PORT, options: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._options = options
         self._process: asyncio.subprocess.Process | None = None
-        self.port = free_port(DEFAULT_PORT)
+        self.port = free_port(port)
         self.kind = ""
 
     @property
@@ -49,6 +51,7 @@ class RedisServer:
                 [
                     *(str(binary), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
                     *("--appendonly", "yes", "--save", "", "--daemonize", "no", "--logfile", ""),
+                    *self._options,
                 ],
                 stdout=log,
             )
@@ -70,6 +73,12 @@ class RedisServer:
         """Stops it; it writes its data first."""
         if self._process is not None:
             await terminate_gently(self._process, grace_s=10)
+
+    async def kill(self) -> None:
+        """Ends it as a crash would; `start` starts it again with the data it had written."""
+        if self._process is not None:
+            kill_group(self._process)
+            await self._process.wait()
 
     def last_words(self) -> str:
         """The end of its log."""

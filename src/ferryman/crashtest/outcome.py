@@ -1,0 +1,55 @@
+"""Outcome: all that a crash test found, ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferryman.crashtest.actor import Exit
+from ferryman.crashtest.recovery import Aftermath
+from ferryman.crashtest.verdict import Verdict
+from ferryman.inspector import QueueStats
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for. `redis_url` None = a server of its own; `appendfsync` "" = Redis is not killed."""
+
+    tasks: int
+    workers: int
+    schedulers: int
+    kills: int
+    seed: int
+    task_ms: float
+    kinds: Sequence[str]
+    timeout_s: float
+    worker_timeout_ms: int
+    queue: str
+    redis_url: str | None
+    redis_fails: str  # "", "aof-restart" or "failover"
+    appendfsync: str
+    folder: Path
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`took_s` from the first task to the last one's end; `bound_ms`: what Redis may forget at a failure."""
+
+    settings: Settings
+    verdict: Verdict
+    aftermaths: Sequence[Aftermath]
+    stats: QueueStats
+    executions: int
+    resent_enqueues: int
+    unasked_exits: Sequence[Exit]
+    missing_workers: Sequence[str]
+    bound_ms: float
+    took_s: float
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the test failed; empty = passed."""
+        missing = [f"{', '.join(self.missing_workers)} did not come back"] if self.missing_workers else []
+        return [*self.verdict.problems, *missing]

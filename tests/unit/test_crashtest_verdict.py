@@ -1,0 +1,191 @@
+"""The verdict of a crash test: what became of each task, and which kill explains what was repeated."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferryman.crashtest.execution_log import Ending, Execution
+from ferryman.crashtest.recovery import Spread, aftermaths
+from ferryman.crashtest.verdict import Fate, LastSeen, Strike, Verdict, judge
+from ferryman.task import TaskState
+
+ACCEPTED_MS = 1_000.0
+DONE = LastSeen(TaskState.COMPLETED)
+NOWHERE = LastSeen(None)
+
+
+def run(
+    process: str, start: float, end: float | None = None, ending: Ending | None = None, *, attempt: int = 1
+) -> Execution:
+    """An execution of the task `t`; with an end it came to it, unless `ending` says otherwise."""
+    how = ending or (Ending.CUT if end is None else Ending.END)
+    return Execution("t", f"{process}/{start}", attempt, process, 100, start, end, how)
+
+
+def verdict(
+    *runs: Execution, strikes: tuple[Strike, ...] = (), final: LastSeen = DONE, unaccounted: int = 0
+) -> Verdict:
+    return judge({"t": ACCEPTED_MS}, runs, strikes, {"t": final}, unaccounted)
+
+
+KILL = Strike(1, "sigkill", "w0.1", 5_000, 5_010, hits="w0.1")
+PAUSE = Strike(2, "pause", "w0.1", 5_000, 25_000, hits="w0.1")
+TERM = Strike(3, "sigterm", "w0.1", 5_000, 6_000, hits="w0.1", gently=True)
+SCHEDULER = Strike(4, "scheduler", "s0.1", 5_000, 5_010)
+ALWAYS = Strike(5, "redis", "redis", 5_000, 6_000, is_outage=True)
+EVERYSEC = Strike(6, "redis", "redis", 5_000, 6_000, is_outage=True, forgets_ms=2_000)
+
+CUT = run("w0.1", 4_900)
+AGAIN = run("w1.1", 7_000, 7_050)
+
+
+@pytest.mark.parametrize(
+    ("runs", "final", "fate"),
+    [
+        ([run("w0.1", 2_000, 2_050)], DONE, Fate.DONE_ONCE),
+        ([run("w0.1", 2_000, 2_050)], NOWHERE, Fate.DONE_ONCE),
+        ([run("w0.1", 2_000, 2_050), AGAIN], DONE, Fate.DONE_AGAIN),
+        ([], LastSeen(TaskState.WAITING), Fate.WAITING),
+        ([], LastSeen(TaskState.DELAYED), Fate.DELAYED),
+        ([run("w0.1", 2_000)], LastSeen(TaskState.ACTIVE), Fate.ACTIVE),
+        ([run("w0.1", 2_000)], LastSeen(TaskState.DEAD, crashes=3), Fate.DEAD),
+        # It ended, yet it is going to run again: what Redis says counts.
+        ([run("w0.1", 2_000, 2_050)], LastSeen(TaskState.WAITING), Fate.WAITING),
+        ([], NOWHERE, Fate.LOST),
+        ([run("w0.1", 2_000)], NOWHERE, Fate.LOST),
+        ([run("w0.1", 2_000, 2_050, Ending.STOPPED)], NOWHERE, Fate.LOST),
+        # Counted as done, and no run of it ever came to its end.
+        ([], DONE, Fate.LOST),
+        ([run("w0.1", 2_000, 2_050, Ending.FAILED)], DONE, Fate.LOST),
+    ],
+)
+def test_what_became_of_a_task(runs: list[Execution], final: LastSeen, fate: Fate) -> None:
+    assert verdict(*runs, final=final).fates == {"t": fate}
+
+
+@pytest.mark.parametrize(
+    ("first", "strikes", "unexplained"),
+    [
+        pytest.param(CUT, (), 1, id="nothing was killed"),
+        pytest.param(CUT, (KILL,), 0, id="cut off by the kill of its process"),
+        pytest.param(CUT, (SCHEDULER,), 1, id="a scheduler's death explains nothing"),
+        pytest.param(run("w2.1", 4_900), (KILL,), 1, id="another process was killed"),
+        pytest.param(run("w0.1", 5_200), (KILL,), 1, id="started after the kill, by a process that was dead"),
+        pytest.param(run("w0.1", 4_900, 4_990), (KILL,), 0, id="ended just before the kill, not told yet"),
+        pytest.param(run("w0.1", 1_900, 2_000), (KILL,), 1, id="ended 3 s before the kill: Redis had been told"),
+        pytest.param(run("w0.1", 4_900, 25_030), (PAUSE,), 0, id="slept through the pause"),
+        pytest.param(run("w0.1", 24_990, 24_995, Ending.STOPPED), (PAUSE,), 0, id="woke up and was stopped"),
+        pytest.param(run("w0.1", 25_500, 25_600), (PAUSE,), 1, id="started after it had to be fenced"),
+        pytest.param(run("w0.1", 4_900, 5_100, Ending.STOPPED), (TERM,), 0, id="stopped at the end of the grace"),
+        pytest.param(run("w0.1", 4_900, 5_100), (TERM,), 1, id="a worker that is told to end must tell what it did"),
+        pytest.param(run("w0.1", 4_900, 5_100), (TERM, ALWAYS), 0, id="unless there is no Redis to tell"),
+        pytest.param(run("w0.1", 4_900, 4_950), (ALWAYS,), 1, id="a Redis that forgets nothing explains nothing"),
+        pytest.param(run("w0.1", 3_500, 3_550), (EVERYSEC,), 0, id="its completion was within what Redis may forget"),
+        pytest.param(run("w0.1", 1_500, 1_550), (EVERYSEC,), 1, id="and this one was not"),
+        pytest.param(
+            run("w0.1", 2_900, 3_000),
+            (Strike(1, "redis", "redis", 2_950, 4_500, is_outage=True), KILL),
+            0,
+            id="killed while Redis had been away since its end",
+        ),
+    ],
+)
+def test_a_repeat_needs_a_kill_that_explains_it(
+    first: Execution, strikes: tuple[Strike, ...], unexplained: int
+) -> None:
+    found = verdict(first, run("w1.1", 30_000, 30_050), strikes=strikes)
+    assert found.unexplained == unexplained
+    assert found.kept == (not unexplained)
+
+
+def test_the_repeat_names_its_kill() -> None:
+    [repeat] = verdict(CUT, AGAIN, strikes=(SCHEDULER, KILL)).repeats
+    assert (repeat.kills, len(repeat.executions)) == ((KILL.number,), 2)
+
+
+def test_each_repeat_needs_a_kill_of_its_own() -> None:
+    found = verdict(CUT, run("w1.1", 7_000), run("w2.1", 8_000, 8_050), strikes=(KILL,))
+    assert found.unexplained == 1
+
+
+def test_a_retry_is_no_repeat_and_needs_no_kill() -> None:
+    found = verdict(run("w0.1", 2_000, 2_050, Ending.FAILED), run("w1.1", 3_000, 3_050, attempt=2))
+    assert (found.repeats, found.kept) == ([], True)
+
+
+def test_a_failed_attempt_may_not_run_twice_either() -> None:
+    failed = run("w0.1", 2_000, 2_050, Ending.FAILED)
+    again = run("w1.1", 2_100, 2_150, Ending.FAILED)
+    assert verdict(failed, again, run("w1.1", 3_000, 3_050, attempt=2)).unexplained == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "strikes", "unexplained"),
+    [
+        pytest.param(run("w0.1", 4_900, 4_990), (), 1, id="it was done"),
+        pytest.param(run("w0.1", 4_900, 4_990, Ending.STOPPED), (), 1, id="it was stopped by nobody"),
+        pytest.param(CUT, (), 1, id="it was cut off by nothing"),
+        pytest.param(CUT, (KILL,), 0, id="it was cut off by a kill"),
+        pytest.param(run("w0.1", 4_900, 4_990, Ending.FAILED), (), 0, id="it failed, as planned"),
+    ],
+)
+def test_only_a_failure_or_a_kill_leads_to_the_next_attempt(
+    first: Execution, strikes: tuple[Strike, ...], unexplained: int
+) -> None:
+    found = verdict(first, run("w1.1", 9_000, 9_050, attempt=2), strikes=strikes)
+    assert (found.unexplained, found.kept) == (unexplained, not unexplained)
+
+
+@pytest.mark.parametrize(
+    ("accepted_ms", "strike", "fate"),
+    [
+        (4_000.0, EVERYSEC, Fate.FORGOTTEN),
+        (2_500.0, EVERYSEC, Fate.LOST),
+        (4_000.0, ALWAYS, Fate.LOST),
+        (4_000.0, KILL, Fate.LOST),
+    ],
+)
+def test_redis_may_lose_only_what_it_acknowledged_within_its_bound(
+    accepted_ms: float, strike: Strike, fate: Fate
+) -> None:
+    found = judge({"t": accepted_ms}, [], [strike], {"t": NOWHERE}, 0)
+    assert found.fates["t"] is fate
+    assert found.kept == (fate is Fate.FORGOTTEN)
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (verdict(final=NOWHERE), "1 lost"),
+        (verdict(AGAIN, unaccounted=-2), "2 unaccounted for by Redis' own counters"),
+        (verdict(CUT, AGAIN), "1 executions that no kill explains"),
+        (verdict(final=LastSeen(TaskState.WAITING)), "1 tasks not done in time"),
+        (verdict(final=LastSeen(TaskState.DEAD)), "1 dead without a crash of their own"),
+        (judge({"t": 1}, [AGAIN], [], {"t": DONE}, 0, refused=3), "3 tasks that could not be enqueued"),
+        (judge({"t": 1}, [AGAIN], [], {"t": DONE}, 0, damaged_lines=1), "1 damaged lines in the execution log"),
+        (judge({}, [AGAIN], [], {}, 0), "1 ids in the execution log that nobody enqueued"),
+    ],
+)
+def test_a_promise_that_was_not_kept_is_named(found: Verdict, problem: str) -> None:
+    assert found.problems == [problem]
+
+
+def test_a_task_whose_crashes_ended_it_is_no_problem() -> None:
+    assert verdict(CUT, final=LastSeen(TaskState.DEAD, crashes=3)).kept
+
+
+def test_recovery_is_measured_from_the_kill_to_the_next_start() -> None:
+    [kill, scheduler] = aftermaths([CUT, AGAIN, run("w2.1", 4_000, 9_000)], [KILL, SCHEDULER])
+    assert (kill.in_flight, kill.waits_s) == (1, [2.0])
+    assert (scheduler.in_flight, scheduler.waits_s) == (0, [])
+
+
+def test_what_ends_by_itself_after_a_sigterm_waits_for_no_recovery() -> None:
+    failed = run("w0.1", 4_900, 5_100, Ending.FAILED)
+    [term] = aftermaths([failed, run("w1.1", 6_100, 6_150, attempt=2)], [TERM])
+    assert (term.in_flight, term.waits_s) == (1, [])
+
+
+def test_the_spread_shows_measured_values() -> None:
+    assert Spread.of([float(n) for n in range(1, 201)]) == Spread(200, 100.0, 198.0, 200.0)
+    assert Spread.of([]) == Spread(0, 0.0, 0.0, 0.0)
