@@ -39,6 +39,8 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
         kinds = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
         if unknown := [kind for kind in kinds if kind not in _KINDS]:
             self.fail(f"{unknown[0]!r} is none of {', '.join(_KINDS)}", param, ctx)
+        if not kinds:
+            self.fail(f"name at least one of {', '.join(_KINDS)}", param, ctx)
         return kinds
 
 

@@ -17,7 +17,8 @@ from ferryman.producer import WorkItem
 from ferryman.queue import Queue
 
 _AT_ONCE: Final = 1 / 3
-_EVERY_S: Final = 0.25
+#: Short, so that at any moment some tasks are running.
+_EVERY_S: Final = 0.05
 _RESEND_S: Final = 0.2
 
 

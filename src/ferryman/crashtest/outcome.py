@@ -35,7 +35,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`took_s` from the first task to the last one's end; `bound_ms`: what Redis may forget at a failure."""
+    """`took_s` from the first task to the last one's end; `bound_ms`: what Redis may forget at a failure.
+
+    `time_was_up` before all was done; what still ran then may have ended in its worker's grace.
+    """
 
     settings: Settings
     verdict: Verdict
@@ -47,9 +50,11 @@ class Outcome:
     missing_workers: Sequence[str]
     bound_ms: float
     took_s: float
+    time_was_up: bool
 
     @property
     def problems(self) -> list[str]:
         """Why the test failed; empty = passed."""
         missing = [f"{', '.join(self.missing_workers)} did not come back"] if self.missing_workers else []
-        return [*self.verdict.problems, *missing]
+        late = ["not all was done when the time was up"] if self.time_was_up else []
+        return [*self.verdict.problems, *missing, *late]

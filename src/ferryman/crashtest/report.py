@@ -53,7 +53,7 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
         "repeated": {
             "executions": _repeated(verdict.repeats),
             "in_flight_at_kills": sum(one.in_flight for one in outcome.aftermaths),
-            "ended_before": _ended_before(verdict.repeats),
+            "ended_more_than_once": _ended_again(verdict.repeats),
         },
         "recovery_s": {kind: _spread(spread) for kind, spread in _recoveries(outcome.aftermaths)},
         "kills": [_kill(one) for one in outcome.aftermaths],
@@ -82,10 +82,11 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield f"  {'unexplained repeats':<24}{verdict.unexplained:>10,}"
     yield ""
     flying = sum(one.in_flight for one in outcome.aftermaths)
-    ended = _ended_before(verdict.repeats)
+    ended = _ended_again(verdict.repeats)
     yield (
         f"{_repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
-        f"{ended:,} of the repeated had come to their end before Redis knew it."
+        f"{ended:,} ran to an end twice:\n"
+        "Redis had not heard of the first end, or a paused worker woke up and was no longer the owner."
     )
     yield ""
     yield "From a kill to the next start of what was in flight:"
@@ -103,12 +104,17 @@ def _remark(outcome: Outcome, fate: Fate) -> str:
     if fate is Fate.DONE_ONCE:
         ids = {one.id for one in outcome.verdict.repeats if outcome.verdict.fates.get(one.id) is Fate.DONE_ONCE}
         return f"   {len(ids):,} of them were started more than once" if ids else ""
+    if fate is Fate.DEAD and outcome.verdict.count(fate):
+        return "   their worker died crashes.max times while it held nothing else"
     if fate is Fate.FORGOTTEN and outcome.settings.redis_fails:
         return f"   Redis may forget what it acknowledged in the last {outcome.bound_ms / 1_000:g} s before it dies"
     return ""
 
 
 def _oddities(outcome: Outcome) -> Iterator[str]:
+    on_workers = [one for one in outcome.aftermaths if one.strike.hits]
+    if idle := sum(1 for one in on_workers if not one.in_flight):
+        yield f"note: {idle} of {len(on_workers)} kills of workers hit an idle one: more --tasks prove more"
     for one in outcome.unasked_exits[:_SHOWN]:
         yield f"note: {one.process} ended by itself with {one.code}; the next one took its place"
     unexplained = [one for one in outcome.verdict.repeats if one.unexplained]
@@ -126,7 +132,7 @@ def _repeated(repeats: Sequence[Repeat]) -> int:
     return sum(len(one.executions) - 1 for one in repeats)
 
 
-def _ended_before(repeats: Sequence[Repeat]) -> int:
+def _ended_again(repeats: Sequence[Repeat]) -> int:
     ended = (sum(1 for run in one.executions if run.ending in (Ending.END, Ending.FAILED)) for one in repeats)
     return sum(max(0, count - 1) for count in ended)
 

@@ -41,6 +41,7 @@ class CrashTest:
         self._log = settings.folder / "executions.log"
         self._strikes: list[Strike] = []
         self._started_s = 0.0
+        self._time_was_up = False
 
     async def run(self) -> Outcome:
         """Raises CommandFailed when it cannot start, BrokerError when Redis is gone at the end."""
@@ -108,6 +109,7 @@ class CrashTest:
             missing_workers=missing,
             bound_ms=redis.forgets_ms,
             took_s=took_s,
+            time_was_up=self._time_was_up,
         )
 
     async def _claim_queue(self, link: Link) -> None:
@@ -143,6 +145,7 @@ class CrashTest:
                 if stats and not stats.waiting + stats.delayed + stats.active:
                     return
         feeding.cancel()
+        self._time_was_up = True
         self._say(f"{self._clock()}  {self._settings.timeout_s:g} s have passed since the last kill: time is up")
 
     async def _tell(self, link: Link, feeder: Feeder) -> None:
