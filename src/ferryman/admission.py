@@ -8,20 +8,15 @@ parks it, it is never lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from ferryman.errors import InvalidTask, PayloadTooLarge, UnknownTask
-from ferryman.ids import new_task_id
 from ferryman.json_schema import first_violation
 from ferryman.manifest import TaskManifest, nearest
 from ferryman.options import EnqueueOptions
 from ferryman.task import MAX_ARGS_BYTES, NewTask, check_new_task
-
-# One script call stays within milliseconds, and one request to Redis within a few megabytes.
-_BATCH_TASKS: Final = 250
-_BATCH_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +44,7 @@ def new_task(task: str, args: bytes, options: EnqueueOptions, task_id: str = "")
     """
     if len(args) > MAX_ARGS_BYTES:
         raise PayloadTooLarge(len(args), MAX_ARGS_BYTES)
-    wanted = NewTask(
-        id=task_id or options.id or new_task_id(),
-        name=task,
-        args=args,
-        options=options.encoded,
-        delay_ms=options.delay_ms,
-        run_at_ms=options.run_at_ms,
-        priority=options.priority,
-        unique=options.unique,
-    )
+    wanted = options.new_task(task, args, task_id)
     check_new_task(wanted)
     return wanted
 
@@ -69,17 +55,3 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         return json.dumps(args, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidTask("args", f"cannot be written as JSON: {error}") from error
-
-
-def batches(tasks: Iterable[NewTask]) -> Iterator[list[NewTask]]:
-    """The tasks in their order, in parts that one script call can take."""
-    batch: list[NewTask] = []
-    size = 0
-    for task in tasks:
-        if len(batch) == _BATCH_TASKS or (batch and size + len(task.args) > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(task)
-        size += len(task.args)
-    if batch:
-        yield batch

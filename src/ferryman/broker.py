@@ -57,6 +57,14 @@ class Broker:
         k = self.keys
         return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task, k.dead), (limit,), _promoted)
 
+    def hand_over(self, wait_s: float) -> Call[str | None]:
+        """Waiting -> handed, by BLMOVE: waits for up to `wait_s` and returns an id or a marker to fetch, or None.
+
+        The one move without a script, since no script can wait. Redis refuses it (QueueFull) at its `maxmemory`.
+        """
+        k = self.keys
+        return command("BLMOVE", k.waiting, k.handed, "RIGHT", "LEFT", wait_s, read=_handed)
+
     def fetch(self, worker: str, limit: int, handed: str | None = None) -> Call[Fetched]:
         """Handed or waiting -> active of `worker`, at most `limit`; `handed` is what BLMOVE gave to it."""
         k = self.keys
@@ -154,6 +162,10 @@ def _enqueued(reply: Any) -> list[Enqueued]:
 def _promoted(reply: Any) -> Promoted:
     count, next_due, lag, now = map(int, reply)
     return Promoted(count, next_due if next_due >= 0 else None, lag, now)
+
+
+def _handed(reply: Any) -> str | None:
+    return None if reply is None else reply.decode()
 
 
 def _fetched(reply: Any) -> Fetched:

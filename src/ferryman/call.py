@@ -16,7 +16,7 @@ Argument = bytes | str | int | float
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """One script (`script` is its file's name), or one plain read command when `script` is empty.
+    """One script (`script` is its file's name), or one plain command when `script` is empty.
 
     `read` turns the raw reply into the result and may raise a FerrymanError.
     """
@@ -28,5 +28,5 @@ class Call(Generic[T_co]):
 
 
 def command(*words: Argument, read: Callable[[Any], T_co]) -> Call[T_co]:
-    """A plain command; only reads may go without a script."""
+    """A plain command: a read, or a single write that needs no check (the hand-over, the set of known queues)."""
     return Call("", (), words, read)

@@ -119,10 +119,10 @@ class EnqueueOptions:
         check_new_task(checked.new_task("any", b"{}"))
         return checked
 
-    def new_task(self, name: str, args: bytes) -> NewTask:
-        """The task to enqueue: `args` is a JSON object. Its id is random unless the options name one."""
+    def new_task(self, name: str, args: bytes, task_id: str = "") -> NewTask:
+        """The task to enqueue: `args` is a JSON object. Its id is random unless `task_id` or the options name one."""
         return NewTask(
-            id=self.id or new_task_id(),
+            id=task_id or self.id or new_task_id(),
             name=name,
             args=args,
             options=self.encoded,

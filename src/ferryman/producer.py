@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
+from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask
 from ferryman.link import Link, SyncLink
 from ferryman.pools import link_for, sync_link_for
 from ferryman.task import Enqueued, NewTask
-
-#: At most so many tasks, and about so many bytes of arguments, in one script call.
-BATCH_TASKS: Final = 250
-BATCH_BYTES: Final = 4 << 20
 
 #: Waits before a lost enqueue is sent again (seconds), and how long after the first one no more are sent.
 RESEND_PAUSES_S: Final = (0.05, 0.25)
@@ -139,7 +136,7 @@ class Producer:
     def _enqueue(self, link: Link | SyncLink, items: Iterable[WorkItem]) -> Steps[list[Enqueued]]:
         replies: list[Enqueued] = []
         try:
-            for batch in _batches(self.queue, items):
+            for batch in batches(_of_queue(self.queue, items), lambda item: args_bytes(item.task)):
                 replies += yield from self._enqueue_batch(link, batch)
         except Exception as error:
             if replies:
@@ -216,16 +213,8 @@ def _owned(item: WorkItem, reply: Enqueued) -> Enqueued:
     return reply
 
 
-def _batches(queue: str, items: Iterable[WorkItem]) -> Iterator[list[WorkItem]]:
-    batch: list[WorkItem] = []
-    size = 0
+def _of_queue(queue: str, items: Iterable[WorkItem]) -> Iterator[WorkItem]:
     for item in items:
         if item.queue != queue:
             raise InvalidTask("queue", f"task {item.task.name!r} belongs to queue {item.queue!r}, not to {queue!r}")
-        if batch and (len(batch) == BATCH_TASKS or size + len(item.task.args) > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += len(item.task.args)
-    if batch:
-        yield batch
+        yield item

@@ -53,7 +53,7 @@ class Crew:
         self.order: list[str] = []
         self.pool = Pool(slots, self._process, self._progress)
         self.listening = Link.from_url(_url(bench.link))
-        listener = Listener(self.listening, bench.keys, self._wake)
+        listener = Listener(self.listening, bench.broker, self._wake)
         self.fetcher = Fetcher(
             "w1",
             self.wire,  # type: ignore[arg-type]

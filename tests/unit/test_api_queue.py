@@ -10,13 +10,15 @@ import fakeredis
 import pytest
 
 from ferryman import BrokerUnavailable, Context, Enqueued, InvalidTask, Queue, QueueFull, TaskState
+from ferryman import batches as batches_module
 from ferryman import producer as producer_module
+from ferryman.batches import BATCH_TASKS
 from ferryman.call import Call
 from ferryman.inspector import Inspector, queues_known
 from ferryman.link import Link, SyncLink
 from ferryman.options import TaskOptions
 from ferryman.pools import replaced
-from ferryman.producer import BATCH_TASKS, WorkItem
+from ferryman.producer import WorkItem
 
 
 class WatchedLink(Link):
@@ -150,7 +152,7 @@ async def test_many_takes_mixed_handlers_options_and_names(link: WatchedLink) ->
 
 
 async def test_large_arguments_make_smaller_batches(link: WatchedLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer_module, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(batches_module, "BATCH_BYTES", 1000)
     await emails.enqueue_many(resize.task("x" * 400) for _ in range(4))
     assert link.calls.count("enqueue") == 2
 

@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from ferryman.admission import Admission, batches, encode_args, new_task
+from ferryman.admission import Admission, encode_args, new_task
 from ferryman.api.metrics import ApiMetrics
 from ferryman.api.problems import invalid, of_error
 from ferryman.api.schema import TASKS_AT_MOST, TaskRequest
+from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.errors import FerrymanError, InvalidTask, PayloadTooLarge, UnknownTask
 from ferryman.inspector import Inspector
@@ -95,7 +96,7 @@ class Intake:
         steps = [
             (queue, batch)
             for queue, group in groupby(sorted(tasks, key=_queue_of), key=_queue_of)
-            for batch in batches(task for _, task in group)
+            for batch in batches((task for _, task in group), args_bytes)
         ]
         replies = await self._link.run_all([Broker(queue).enqueue(batch) for queue, batch in steps])
         answers: dict[str, list[Enqueued]] = {}

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ferryman.admission import Admission, batches, encode_args, new_task
+from ferryman.admission import Admission, encode_args, new_task
+from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
@@ -113,7 +114,7 @@ def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
 def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Progress, as_json: bool) -> None:
     broker, accepted = Broker(queue), 0
     answers: list[dict[str, object]] = []
-    for calls in _chunks(map(broker.enqueue, batches(tasks)), _CALLS):
+    for calls in _chunks(map(broker.enqueue, batches(tasks, args_bytes)), _CALLS):
         for reply in link.run_all(calls):
             if isinstance(reply, Exception):
                 if accepted:

@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable
 
+from ferryman.probes import MAX_REQUEST_BYTES, Response, respond
 from ferryman_worker.board import Board
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,8 @@ logger = logging.getLogger(__name__)
 _CLIENT_PATIENCE_S = 2.0
 #: How long a scrape waits for the worker's loop.
 _METRICS_PATIENCE_S = 5.0
-_MAX_REQUEST = 8_192
 _ASK = struct.Struct("!I")
 _ANSWER = struct.Struct("!II")
-
-Response = tuple[int, str, bytes]
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class MetricsLine:
@@ -103,25 +100,11 @@ def _serve_one(client: socket.socket, board: Board, hang_timeout_ms: int, line: 
         client.settimeout(_CLIENT_PATIENCE_S)
         try:
             request = b""
-            while b"\r\n\r\n" not in request and len(request) < _MAX_REQUEST:
-                part = client.recv(_MAX_REQUEST)
+            while b"\r\n\r\n" not in request and len(request) < MAX_REQUEST_BYTES:
+                part = client.recv(MAX_REQUEST_BYTES)
                 if not part:
                     return
                 request += part
-            method, path, *_ = *request.split(b"\r\n", 1)[0].decode("latin-1").split(" "), "", ""
-            if method in ("GET", "HEAD"):
-                response = answer(path.partition("?")[0], board, hang_timeout_ms, line.ask)
-            else:
-                response = 405, "text/plain; charset=utf-8", b"GET only\n"
-            client.sendall(_encode(response, head_only=method == "HEAD"))
-        except OSError:
-            pass  # the client went away; nobody is left to be told
-
-
-def _encode(response: Response, *, head_only: bool) -> bytes:
-    status, content_type, body = response
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {content_type}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + (b"" if head_only else body)
+            client.sendall(respond(request, lambda path: answer(path, board, hang_timeout_ms, line.ask)))
+        except (OSError, ValueError):
+            pass  # the client went away, or speaks no HTTP

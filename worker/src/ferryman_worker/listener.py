@@ -12,11 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from ferryman.call import Call, command
+from ferryman.broker import Broker
 from ferryman.errors import BrokerError, QueueFull
-from ferryman.keys import Keys
 from ferryman.link import Link
 
 logger = logging.getLogger(__name__)
@@ -32,11 +30,9 @@ _FULL_PAUSE_S = 0.5
 class Listener:
     """At most one BLMOVE at a time. `woken` is called when one ends, however it does."""
 
-    def __init__(self, link: Link, keys: Keys, woken: Callable[[], None]) -> None:
+    def __init__(self, link: Link, broker: Broker, woken: Callable[[], None]) -> None:
         self._link = link
-        self._call: Call[str | None] = command(
-            "BLMOVE", keys.waiting, keys.handed, "RIGHT", "LEFT", WAIT_S, read=_member
-        )
+        self._call = broker.hand_over(WAIT_S)
         self._woken = woken
         self._task: asyncio.Task[str | None] | None = None
         self._handed: str | None = None
@@ -92,7 +88,3 @@ class Listener:
             self._handed = task.result()
             self._refused = self._handed is None
         self._woken()
-
-
-def _member(reply: Any) -> str | None:
-    return None if reply is None else reply.decode()

@@ -105,7 +105,7 @@ class Worker:
         worker = await self._join()
         if worker is None:
             return
-        listener = Listener(self._listening, self._broker.keys, self._wake)
+        listener = Listener(self._listening, self._broker, self._wake)
         fetcher = self._fetcher = Fetcher(
             worker, self._link, listener, self._broker, self._registry, self.pool, self._acker, self.counters
         )
