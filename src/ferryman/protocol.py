@@ -34,7 +34,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     token: int
     enqueued_ms: int
     waiting_since_ms: int
-    suspect: bool  # its worker died while it held several tasks: run it alone
+    suspect: bool  # two workers died with it: run it alone
     parks: int  # times it was put aside because no handler knew its name
     crashes: int
 

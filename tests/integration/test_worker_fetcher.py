@@ -252,9 +252,16 @@ async def test_going_quiet_gives_back_what_has_not_started_and_fetches_no_more(r
         assert (stats.active, stats.waiting) == (0, 4)
 
 
+async def already_died_with(bench: Bench, *ids: str) -> None:
+    """One worker has died with them before, so the next death makes them suspects."""
+    for id in ids:
+        await bench.write("HSET", bench.keys.task + id, "deaths", 1)
+
+
 async def test_a_suspect_runs_only_when_nothing_else_is_here(real_bench: Bench) -> None:
-    # Given two tasks whose worker died while it held both, and an innocent one behind them
+    # Given two tasks whose workers died twice while they held both, and an innocent one behind them
     await real_bench.hold_active("dead", "s1", "s2")
+    await already_died_with(real_bench, "s1", "s2")
     await real_bench.look_until_dead("dead")
     await real_bench.enqueue("innocent")
     async with crew(real_bench, slots=3) as c:
@@ -270,6 +277,7 @@ async def test_a_suspect_runs_only_when_nothing_else_is_here(real_bench: Bench) 
 
 async def test_a_suspect_that_would_wait_for_a_long_task_goes_back_for_somebody_idle(real_bench: Bench) -> None:
     await real_bench.hold_active("dead", "s1", "s2")
+    await already_died_with(real_bench, "s1", "s2")
     await real_bench.enqueue("long")
     async with crew(real_bench) as c:
         await c.until(lambda: c.order == ["long"])

@@ -16,6 +16,15 @@ async def crash(bench: Bench, worker: str) -> None:
     await bench.look_until_dead(worker)
 
 
+async def crash_together(bench: Bench, *ids: str) -> None:
+    """Two workers in a row die holding these tasks, which makes them suspects. They stand in front of waiting."""
+    await bench.hold_active("dies-1", *ids)
+    await bench.look_until_dead("dies-1")
+    await bench.register("dies-2")
+    assert [d.id for d in await bench.fetch("dies-2", len(ids))] == list(ids)
+    await bench.look_until_dead("dies-2")
+
+
 async def test_a_worker_that_died_with_one_task_charges_it(bench: Bench) -> None:
     await bench.hold_active("w", "t")
     await bench.enqueue("next")
@@ -32,12 +41,12 @@ async def test_a_worker_that_died_with_one_task_charges_it(bench: Bench) -> None
         "active:w": None,
         "workers": None,
         "waiting": ["t", "next"],
-        "task:t": {"state": "waiting", "worker": None, "crashes": "1", "recoveries": "1"},
+        "task:t": {"state": "waiting", "worker": None, "crashes": "1", "recoveries": "1", "deaths": "1"},
         "stats": {"recovered": "1"},
     }
 
 
-async def test_a_worker_that_died_with_several_charges_nobody_and_makes_suspects(bench: Bench) -> None:
+async def test_a_worker_that_died_with_several_charges_nobody_and_counts_a_death_for_each(bench: Bench) -> None:
     await bench.hold_active("w", "a", "b", "c")
     await bench.enqueue("next")
 
@@ -45,7 +54,7 @@ async def test_a_worker_that_died_with_several_charges_nobody_and_makes_suspects
         assert await bench.look_until_dead("w") == (3, 0, 0)
 
     changes.pop("worker:w")
-    back = {"state": "waiting", "worker": None, "recoveries": "1", "suspect": "1"}
+    back = {"state": "waiting", "worker": None, "recoveries": "1", "deaths": "1"}
     assert changes == {
         "active:w": None,
         "workers": None,
@@ -55,9 +64,17 @@ async def test_a_worker_that_died_with_several_charges_nobody_and_makes_suspects
     }
 
 
-async def test_suspects_come_alone(bench: Bench) -> None:
+async def test_after_one_death_tasks_run_in_company_again(bench: Bench) -> None:
+    """Most workers die of something else than their tasks, and a fleet that isolates all of those stands still."""
     await bench.hold_active("w", "a", "b")
     await bench.look_until_dead("w")
+    await bench.register("next")
+
+    assert [(d.id, d.suspect) for d in await bench.fetch("next", 10)] == [("a", False), ("b", False)]
+
+
+async def test_suspects_come_alone(bench: Bench) -> None:
+    await crash_together(bench, "a", "b")
     await bench.enqueue("innocent")
     await bench.register("next")
 
@@ -75,7 +92,7 @@ async def test_a_batch_ends_before_a_suspect(bench: Bench) -> None:
     await bench.enqueue("first")
     await bench.hold_active("w", "unused")  # takes `first`
     await bench.enqueue("third")
-    await bench.write("HSET", bench.keys.task + "unused", "suspect", 1)
+    await bench.write("HSET", bench.keys.task + "unused", "deaths", 2)
     await bench.run(bench.broker.requeue("w", [("first", 1)]))
     await bench.register("next")
 
@@ -85,8 +102,7 @@ async def test_a_batch_ends_before_a_suspect(bench: Bench) -> None:
 
 
 async def test_a_worker_that_holds_a_suspect_gives_its_hand_over_back(bench: Bench) -> None:
-    await bench.hold_active("w", "a", "b")
-    await bench.look_until_dead("w")
+    await crash_together(bench, "a", "b")
     await bench.register("next")
     await bench.fetch("next")
     assert await bench.hand() == "b"
@@ -96,32 +112,29 @@ async def test_a_worker_that_holds_a_suspect_gives_its_hand_over_back(bench: Ben
 
 
 async def test_a_suspect_that_ran_and_failed_is_cleared(bench: Bench) -> None:
-    await bench.hold_active("w", "a", "b")
-    await bench.look_until_dead("w")
+    await crash_together(bench, "a", "b")
     await bench.register("next")
     [a] = await bench.fetch("next")
     await bench.run(bench.broker.retry("next", "a", a.token, delay_ms=0, error="an ordinary failure"))
 
-    assert "suspect" not in (await bench.snapshot())["task:a"]
+    assert "deaths" not in (await bench.snapshot())["task:a"]
 
 
 async def test_a_suspect_that_was_only_put_aside_stays_one(bench: Bench) -> None:
     """Requeued or parked: it never ran, so it has proved nothing."""
-    await bench.hold_active("w", "a", "b")
-    await bench.look_until_dead("w")
+    await crash_together(bench, "a", "b")
     await bench.register("next")
     [a] = await bench.fetch("next")
     await bench.run(bench.broker.requeue("next", [("a", a.token)]))
-    assert (await bench.snapshot())["task:a"]["suspect"] == "1"
+    assert (await bench.snapshot())["task:a"]["deaths"] == "2"
     [a] = await bench.fetch("next")
     await bench.run(bench.broker.retry("next", "a", a.token, delay_ms=0, spend=False, park=True))
 
-    assert (await bench.snapshot())["task:a"]["suspect"] == "1"
+    assert (await bench.snapshot())["task:a"]["deaths"] == "2"
 
 
 async def test_a_poison_pill_ends_in_dead_with_evidence_and_its_neighbour_does_not(bench: Bench) -> None:
-    await bench.hold_active("w0", "poison", "neighbour")
-    await bench.look_until_dead("w0")
+    await crash_together(bench, "poison", "neighbour")
     for n in (1, 2, 3):
         await crash(bench, f"w{n}")
 
@@ -157,7 +170,7 @@ async def test_an_announced_disruption_charges_nobody_and_suspects_nobody(bench:
     seen = await bench.snapshot()
     assert sorted(seen["waiting"]) == ["a", "b", "c"]
     for id in "abc":
-        assert seen[f"task:{id}"].keys().isdisjoint({"crashes", "suspect", "evidence"})
+        assert seen[f"task:{id}"].keys().isdisjoint({"crashes", "deaths", "evidence"})
         assert seen[f"task:{id}"]["recoveries"] == "1"
 
 
@@ -198,7 +211,7 @@ async def test_recovery_is_bounded_and_goes_on_where_it_stopped(bench: Bench) ->
     assert lefts == [1, 0]
     seen = await bench.snapshot()
     assert seen["waiting"] == [*ids, "next"]
-    assert {seen[f"task:{id}"]["suspect"] for id in ids} == {"1"}
+    assert {seen[f"task:{id}"]["deaths"] for id in ids} == {"1"}
     assert (await bench.run(bench.broker.recover("w"))).verdict == "unknown"
 
 

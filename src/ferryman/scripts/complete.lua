@@ -47,7 +47,7 @@ for _, entry in ipairs(done) do
     redis.call('UNLINK', task .. id)
   else
     redis.call('HSET', task .. id, 'state', 'completed', 'finished_ms', at)
-    redis.call('HDEL', task .. id, 'args', 'options', 'worker', 'suspect', 'unique', 'error')
+    redis.call('HDEL', task .. id, 'args', 'options', 'worker', 'deaths', 'unique', 'error')
     if result ~= '' then redis.call('HSET', task .. id, 'result', result) end
     scores[#scores + 1] = at
     scores[#scores + 1] = id

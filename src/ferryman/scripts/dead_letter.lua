@@ -24,7 +24,7 @@ local owner = f[5] and redis.pcall('GET', unique .. f[5])
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', dead, now, id)
 redis.call('HSET', hash, 'state', 'dead', 'since_ms', now, 'finished_ms', now, 'attempt', attempt + 1, 'error', err)
-redis.call('HDEL', hash, 'worker', 'suspect')
+redis.call('HDEL', hash, 'worker', 'deaths')
 if owner == id then redis.call('DEL', unique .. f[5]) end
 redis.call('HINCRBY', stats, 'failed', 1)
 redis.call('HINCRBY', stats, 'run_ms', run_ms)

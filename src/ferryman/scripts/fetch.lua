@@ -7,12 +7,14 @@
 --          {id, name, args, options, attempts spent, token, enqueued (ms), waiting since (ms), suspect, parks, crashes}}
 -- reply: 'ok'; 'unregistered': declared dead, take nothing; 'held' | 'draining': the queue or the worker rests;
 --        'alone': a suspect is held, nothing may run beside it.
--- A suspect comes alone in its batch; its worker starts it when all else that it holds has ended.
+-- A suspect, a task that two workers died with, comes alone in its batch; its worker starts it when all else that it
+-- holds has ended. After one death it runs in company: most workers die of something else, and isolation is slow.
 -- A marker stands for the first of `priority`; one without a task behind it, and an id that is not waiting
 -- (cancelled), are ghosts: counted in stats.ghosts by who left them, dropped here.
 -- A damaged record (no hash, no known state, no number where one belongs) can't be run by anybody: it goes to dead.
 local waiting, handed, priority, active, workers, worker, dead, stats, config, task = unpack(KEYS)
 local me, limit, given = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local SUSPECT_AFTER_DEATHS = 2
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -63,10 +65,10 @@ for position, entry in ipairs(entries) do
     id = ranked[markers]
   end
   local f = id and not seen[id] and redis.pcall('HMGET', task .. id, 'state', 'name', 'args', 'options', 'attempt',
-    'deliveries', 'enqueued_ms', 'since_ms', 'suspect', 'parks', 'crashes')
+    'deliveries', 'enqueued_ms', 'since_ms', 'deaths', 'parks', 'crashes')
   local takes = f and (f[1] == 'waiting' or lost(f))
   local breaks = takes and damaged(f)
-  local suspect = takes and not breaks and f[9]
+  local suspect = takes and not breaks and (tonumber(f[9] or '0') or 0) >= SUSPECT_AFTER_DEATHS
   if suspect and #chosen > 0 then
     if entry == '*' then markers = markers - 1 end
     break
@@ -99,7 +101,7 @@ for i, pair in ipairs(chosen) do
   taken[i] = id
   redis.call('HSET', task .. id, 'state', 'active', 'worker', me, 'deliveries', token, 'since_ms', at)
   reply[i + 3] = {id, f[2] or '', f[3] or '', f[4] or '', f[5] or '0', token, f[7] or '0', f[8] or '0',
-    f[9] and 1 or 0, f[10] or '0', f[11] or '0'}
+    id == alone and 1 or 0, f[10] or '0', f[11] or '0'}
 end
 -- Lua passes a few thousand values to one command at most.
 for i = 1, #taken, 500 do redis.call('LPUSH', active, unpack(taken, i, math.min(i + 499, #taken))) end

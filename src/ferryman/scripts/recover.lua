@@ -7,7 +7,8 @@
 --
 -- Nobody dies on one look. After a Redis that froze, every deadline has passed, and calls that queued up may run
 -- before the beats do: so the looks must lie apart, follow each other without a gap, and span some beats.
--- A worker that died holding one task charges it; one that held several makes them suspects, which run alone later.
+-- A worker that died holding one task charges it. Whoever was held, alone or in company, has one death more against
+-- it (field `deaths`); fetch hands a task out alone from its second one on, until it completes or fails by itself.
 local workers, worker, active, suspected, slots, waiting, priority, dead, stats, config, task, unique = unpack(KEYS)
 local id, limit = ARGV[1], tonumber(ARGV[2])
 local LOOKS_APART_MS, LOOKS_GAP_MS = 400, 5000
@@ -58,9 +59,9 @@ local held = tonumber(w[5] or length) or length
 local ids = redis.call('LRANGE', active, 0, limit - 1)
 local found = {}
 for _, held_id in ipairs(ids) do
-  local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence')
+  local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence', 'deaths')
   f[3] = f[3] and string.match(f[3], '^%-?%d+$')
-  f[6] = f[4] and redis.pcall('GET', unique .. f[4])
+  f[7] = f[4] and redis.pcall('GET', unique .. f[4])
   found[#found + 1] = {held_id, f}
 end
 
@@ -91,11 +92,11 @@ for _, pair in ipairs(found) do
       redis.call('ZADD', dead, now, held_id)
       redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error',
         charged and 'its worker died ' .. crashes .. ' times while it ran alone' or 'recovered ' .. recoveries .. ' times without an end')
-      if f[6] == held_id then redis.call('DEL', unique .. f[4]) end
+      if f[7] == held_id then redis.call('DEL', unique .. f[4]) end
       to_dead = to_dead + 1
     else
       redis.call('HSET', hash, 'state', 'waiting')
-      if charged then redis.call('HDEL', hash, 'suspect') elseif not w[4] then redis.call('HSET', hash, 'suspect', 1) end
+      if not w[4] then redis.call('HSET', hash, 'deaths', (tonumber(f[6] or '0') or 0) + 1) end
       if f[3] then
         redis.call('ZADD', priority, f[3], held_id)
         redis.call('RPUSH', waiting, '*')

@@ -35,7 +35,7 @@ else
     redis.call('HSET', hash, 'attempt', attempt + 1)
     redis.call('HINCRBY', stats, 'failed', 1)
   end
-  redis.call('HDEL', hash, 'suspect')
+  redis.call('HDEL', hash, 'deaths')
   redis.call('HINCRBY', stats, 'retried', 1)
   redis.call('HINCRBY', stats, 'run_ms', run_ms)
 end

@@ -31,7 +31,7 @@ for _, entry in ipairs(found) do
   local id, score, key = entry[1], entry[2], entry[3]
   redis.call('ZREM', dead, id)
   redis.call('HSET', task .. id, 'state', 'waiting', 'since_ms', now)
-  redis.call('HDEL', task .. id, 'attempt', 'crashes', 'recoveries', 'parks', 'suspect', 'finished_ms')
+  redis.call('HDEL', task .. id, 'attempt', 'crashes', 'recoveries', 'parks', 'deaths', 'finished_ms')
   if key then redis.call('SET', unique .. key, id) end
   if score then
     redis.call('ZADD', priority, score, id)

@@ -1,7 +1,7 @@
 """Appetite: what this worker wants from its queue now: a number of tasks, to be woken, or nothing.
 
-Nothing while the queue is on hold, the worker is drained or quiet, or a suspect is here: a task whose worker died
-while it held several. A suspect runs when nothing else is here, and nothing is fetched until it has ended, so
+Nothing while the queue is on hold, the worker is drained or quiet, or a suspect is here: a task that two workers
+died with. A suspect runs when nothing else is here, and nothing is fetched until it has ended, so
 that if this worker dies too, it is clear of what.
 """
 
