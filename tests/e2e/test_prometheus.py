@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ferryman_e2e.kubectl import Kubectl
@@ -72,12 +73,12 @@ def test_every_panel_of_every_dashboard_has_data(prometheus: Prometheus, queue: 
 
 
 def _let_everything_happen_once(queue: SceneQueue) -> None:
-    queue.create(
-        scaling={"minReplicas": 2, "maxReplicas": 2},
-        crashes={"workerTimeout": "5s", "max": 1},
-        retries={"backoff": {"initial": "1s", "max": "1s"}},
-        retention={"completedMax": 5},
-    )
+    policy: dict[str, Any] = {
+        "crashes": {"workerTimeout": "5s", "max": 1},
+        "retries": {"backoff": {"initial": "1s", "max": "1s"}},
+        "retention": {"completedMax": 5},
+    }
+    queue.create(scaling={"minReplicas": 2, "maxReplicas": 2}, **policy)
     # Before the workers are known any name is accepted: this one is parked.
     queue.post("nobody_knows_this", {})
     queue.wait_workers(2, timeout_s=90)
@@ -92,6 +93,8 @@ def _let_everything_happen_once(queue: SceneQueue) -> None:
     # The restarted worker counts from zero: something must happen in both again.
     queue.post("work", {"seconds": 0.2}, count=60)
     queue.wait_completed(123, timeout_s=60)
+    queue.create(scaling={"minReplicas": 3, "maxReplicas": 3}, **policy)
+    queue.wait_workers(3, timeout_s=60)
 
 
 def _queries(queue: SceneQueue) -> list[dict[str, str]]:

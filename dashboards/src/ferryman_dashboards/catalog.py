@@ -5,9 +5,10 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from ferryman_dashboards import operator_dashboard, queue_dashboard
+from ferryman_dashboards import operator_dashboard, overview_dashboard, queue_dashboard
 
 _BUILDERS = {
+    "ferryman-overview.json": overview_dashboard.build,
     "ferryman-queue.json": queue_dashboard.build,
     "ferryman-operator.json": operator_dashboard.build,
 }

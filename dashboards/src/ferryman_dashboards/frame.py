@@ -51,6 +51,11 @@ def label_variable(name: str, label: str, query: str) -> dashboard.QueryVariable
     )
 
 
+def event(name: str, expr: str, color: str) -> dashboard.AnnotationQuery:
+    """A mark in every graph for each moment at which `expr` has a value; people can switch it off by its name."""
+    return dashboard.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(color).expr(expr)
+
+
 def section(board: dashboard.Dashboard, title: str | None, panels: Panels) -> None:
     """Adds `panels` to the page under a row of that title; None: without a row, for the top of the page."""
     if title is not None:

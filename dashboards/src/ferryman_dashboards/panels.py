@@ -6,7 +6,7 @@ questions.
 
 from collections.abc import Sequence
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
@@ -24,7 +24,7 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
 Steps = Sequence[tuple[float | None, str]]
 
 #: A section of a dashboard, from left to right.
-Panels = Sequence[stat.Panel | timeseries.Panel]
+Panels = Sequence[stat.Panel | timeseries.Panel | table.Panel]
 
 PLAIN: Steps = [(None, "text")]
 ZERO_IS_GOOD: Steps = [(None, "green"), (1, "red")]
@@ -59,7 +59,7 @@ def figure(
         .span(width)
         .height(4)
         .unit(unit)
-        .thresholds(_thresholds(steps))
+        .thresholds(thresholds(steps))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .graph_mode(common_model.BigValueGraphMode.AREA)
         .color_mode(common_model.BigValueColorMode.VALUE)
@@ -99,7 +99,7 @@ def graph(
         .line_width(1)
         .fill_opacity(25 if stacked else 8)
         .show_points(common_model.VisibilityMode.NEVER)
-        .thresholds(_thresholds(steps or PLAIN))
+        .thresholds(thresholds(steps or PLAIN))
         .legend(
             common.VizLegendOptions()
             .display_mode(common_model.LegendDisplayMode.LIST)
@@ -125,6 +125,7 @@ def _target(ref: str, expr: str, legend: str) -> prometheus.Dataquery:
     return prometheus.Dataquery().ref_id(ref).expr(expr).legend_format(legend).range().datasource(DATASOURCE)
 
 
-def _thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
+def thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
+    """Absolute steps, as the SDK wants them."""
     levels = [Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels)

@@ -12,7 +12,7 @@ _LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), *(?P<label>\w+)\)")
 class Query:
     """One query, named by dashboard, panel and `ref` (a panel may have several).
 
-    `panel` is the panel's title, or `$name` where the query fills the variable `name`.
+    `panel` is the panel's title, `$name` where the query fills the variable `name`, or `@name` where it marks events.
     """
 
     dashboard: str
@@ -31,7 +31,7 @@ def list_queries(boards: Mapping[str, dict[str, Any]], variables: Mapping[str, s
     return [
         Query(q.dashboard, q.panel, q.ref, _substitute(q.expr, variables), q.legend)
         for board in boards.values()
-        for q in (*_of_variables(board), *_of_panels(board))
+        for q in (*_of_variables(board), *_of_events(board), *_of_panels(board))
     ]
 
 
@@ -44,10 +44,15 @@ def _of_variables(board: dict[str, Any]) -> Iterator[Query]:
             yield Query(board["title"], f"${variable['name']}", "A", found["selector"], found["label"])
 
 
+def _of_events(board: dict[str, Any]) -> Iterator[Query]:
+    for mark in board.get("annotations", {}).get("list") or ():
+        yield Query(board["title"], f"@{mark['name']}", "A", mark["expr"], "")
+
+
 def _of_panels(board: dict[str, Any]) -> Iterator[Query]:
     for panel in board["panels"]:
         for target in panel.get("targets", ()):
-            yield Query(board["title"], panel["title"], target["refId"], target["expr"], target["legendFormat"])
+            yield Query(board["title"], panel["title"], target["refId"], target["expr"], target.get("legendFormat", ""))
 
 
 def _substitute(expr: str, variables: Mapping[str, str]) -> str:

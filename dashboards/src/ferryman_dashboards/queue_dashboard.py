@@ -7,7 +7,7 @@ own, hence `sum`.
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ferryman_dashboards.frame import label_variable, page, section
+from ferryman_dashboards.frame import event, label_variable, page, section
 from ferryman_dashboards.panels import REACHABLE, ZERO_IS_GOOD, Panels, Steps, figure, graph
 
 OPERATOR = 'queue_namespace="$namespace",queue="$queue"'
@@ -28,6 +28,10 @@ def build() -> dashboard.Dashboard:
     board.with_variable(
         label_variable("queue", "Queue", 'label_values(ferryman_queue_tasks{queue_namespace="$namespace"}, queue)')
     )
+    board.annotation(
+        event("Scaled", f"max(changes(ferryman_workers_wanted{{{OPERATOR}}}[$__rate_interval])) > 0", "blue")
+    )
+    board.annotation(event("Recovered", f"{_rate_of('recovered')} > 0", "orange"))
     section(board, None, _now())
     section(board, "Tasks", _tasks())
     section(board, "Latency", _latency())
