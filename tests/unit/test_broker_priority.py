@@ -106,6 +106,34 @@ async def test_an_id_that_comes_back_with_a_priority_while_its_ghost_still_waits
     assert seen["stats"]["ghosts"] == "0"
 
 
+async def test_a_ghost_is_not_taken_for_a_later_task_of_its_id_that_has_a_marker_behind_it(bench: Bench) -> None:
+    """Taken by the ghost, it stayed in `priority`; when its marker was discarded, the next task's marker led to it."""
+    await bench.enqueue("x")
+    await bench.run(bench.broker.cancel("x"))
+    await bench.enqueue("x", priority=-1)
+    await bench.register("w")
+
+    assert await bench.fetch("w") == []
+    assert [task.id for task in await bench.fetch("w")] == ["x"]
+    seen = await bench.snapshot()
+    assert "waiting" not in seen
+    assert "priority" not in seen
+    assert seen["stats"]["ghosts"] == "0"
+
+
+async def test_a_task_is_not_stranded_behind_one_that_was_taken_by_its_ghost(bench: Bench) -> None:
+    await bench.enqueue("x")
+    await bench.run(bench.broker.cancel("x"))
+    await bench.enqueue("x", priority=-1)
+    await bench.register("w")
+    taken = await bench.fetch("w")
+    await bench.run(bench.broker.discard(TaskState.WAITING))
+    await bench.enqueue("y", priority=-1)
+
+    assert [task.id for task in taken + await bench.fetch("w", 10)] == ["y"]
+    assert (await bench.stats()).waiting == 0
+
+
 async def test_discarding_from_the_front_follows_the_markers(bench: Bench) -> None:
     await bench.enqueue("plain")
     await bench.enqueue("p1", "p2", priority=1)

@@ -22,9 +22,11 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local deadline = tonumber(redis.call('ZSCORE', workers, me) or '0')
 if deadline <= 0 then return {'unregistered', now, 0} end
 redis.call('ZCARD', dead)
-for _, count in ipairs(redis.call('HMGET', stats, 'ghosts')) do
+local counters = redis.call('HMGET', stats, 'ghosts')
+for _, count in ipairs(counters) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
+local haunted = tonumber(counters[1] or '0') > 0
 local in_handed = given ~= '' and redis.call('LPOS', handed, given)
 local held = redis.call('LLEN', active)
 local line = redis.call('LLEN', waiting)
@@ -67,6 +69,9 @@ for position, entry in ipairs(entries) do
   local f = id and not seen[id] and redis.pcall('HMGET', task .. id, 'state', 'name', 'args', 'options', 'attempt',
     'deliveries', 'enqueued_ms', 'since_ms', 'deaths', 'parks', 'crashes')
   local takes = f and (f[1] == 'waiting' or lost(f))
+  -- A cancelled id may be in use again, now with a priority: its own entry is a marker then, and this one is the ghost.
+  if haunted and takes and entry ~= '*' and not f.err
+    and string.find(redis.call('HGET', task .. id, 'score') or '', '^%-?%d+$') then id, takes = nil, false end
   local breaks = takes and damaged(f)
   local suspect = takes and not breaks and (tonumber(f[9] or '0') or 0) >= SUSPECT_AFTER_DEATHS
   if suspect and #chosen > 0 then
