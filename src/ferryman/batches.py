@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from ferryman.task import NewTask
 
 #: At most so many tasks, and about so many bytes of arguments, in one script call.
-BATCH_TASKS: Final = 250
+BATCH_TASKS: Final = 125
 BATCH_BYTES: Final = 4 << 20
 
 T = TypeVar("T")

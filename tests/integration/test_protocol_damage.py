@@ -1,16 +1,21 @@
 """Damaged data: a script refuses before its first write, or does all of its work. Nothing in between.
 
-Every call meets, one after the other, each key of a busy queue with the wrong type, and each field of each hash
-with garbage in it.
+Every call meets, one after the other, each key of a busy queue with the wrong type, each field of each hash with
+garbage in it, and each set and list with entries that nobody put there. Which fields a script reads is taken from its
+text, so that a field which the busy queue has not is damaged too, and a script that joins is not forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import pytest
 
+from ferryman import scripts
 from ferryman.call import Argument, Call, command
 from ferryman.errors import BrokerError, InvalidTask
 from ferryman.manifest import Manifest
@@ -36,8 +41,11 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "retry": lambda b: b.broker.retry("w1", "held-2", 1, delay_ms=10),
     "park": lambda b: b.broker.retry("w1", "held-1", 1, delay_ms=10, spend=False, park=True),
     "dead_letter": lambda b: b.broker.dead_letter("w1", "held-2", 1, error="no"),
+    "crash": lambda b: b.broker.crash("w1", "held-2", 1, reason="SIGKILL"),
+    "crash of a task with a priority": lambda b: b.broker.crash("w1", "held-1", 1, reason="SIGKILL"),
     "requeue": lambda b: b.broker.requeue("w1", [("held-1", 1), ("held-2", 1)]),
     "recover": lambda b: b.broker.recover("gone"),
+    "recover a suspected worker": lambda b: b.broker.recover("silent"),
     "recover_handed": lambda b: b.broker.recover_handed(),
     "revive": lambda b: b.broker.revive(),
     "discard waiting": lambda b: b.broker.discard(TaskState.WAITING),
@@ -50,6 +58,7 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "beat": lambda b: b.workers.beat("w1", 15_000),
     "unregister": lambda b: b.workers.unregister("w2"),
     "hint_gone": lambda b: b.workers.hint_gone("w1", "gone", exempt=True),
+    "declare_dead": lambda b: b.workers.declare_dead("w2", "gone"),
     "vouch": lambda b: b.workers.vouch(["w1", "w2"], 1_000),
     "write policy": lambda b: b.policy.write({"max_attempts": 3}, 2),
     "claim": lambda b: b.policy.claim(Claim("c", "n", "q", "uid-2"), 1_000),
@@ -58,7 +67,54 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "show dead": lambda b: b.inspector.tasks(TaskState.DEAD),
     "holding": lambda b: b.workers.holding("w1"),
     "list": lambda b: b.workers.list(),
+    "look": lambda b: b.workers.look(),
 }
+
+#: Commands by which a script may read a hash: of these two the fields stand in its text; the others read all or none.
+NAMED, WHOLE = {"HGET", "HMGET"}, {"HGETALL", "HLEN"}
+#: All else that scripts say to Redis; what a key of the wrong type or a strange entry does to it is tried.
+OTHERS = {
+    *("TIME", "EXISTS", "GET", "SET", "DEL", "UNLINK", "HSET", "HSETNX", "HDEL", "HINCRBY"),
+    *("LLEN", "LRANGE", "LPOS", "LPUSH", "RPUSH", "LREM", "LTRIM"),
+    *(
+        "ZADD",
+        "ZCARD",
+        "ZCOUNT",
+        "ZSCORE",
+        "ZRANGE",
+        "ZREVRANGE",
+        "ZRANGEBYSCORE",
+        "ZREM",
+        "ZREMRANGEBYRANK",
+        "ZPOPMIN",
+    ),
+}
+
+
+@cache
+def text_of(script: str) -> str:
+    """A script without its comments."""
+    return re.sub(r"--.*", "", scripts.load(script, False).text)
+
+
+def fields_read(script: str) -> Iterator[tuple[str, str]]:
+    """(name of the hash's key, or its place such as KEYS[2]; field), where both stand in the text."""
+    text = text_of(script)
+    aliases = dict(re.findall(r"local (\w+) = (\w+) \.\. ", text))
+    for key, rest in re.findall(r"call\('(?:HGET|HMGET)', ([\w\[\]]+)(?: \.\. [^,]+)?, ([^)]*)\)", text):
+        yield from ((aliases.get(key, key), field) for field in re.findall(r"'(\w+)'", rest))
+
+
+def role_of(key: str) -> str:
+    """What a key is to its queue: `stats`, `task`, `active`; whichever task or worker it is of."""
+    return key.split("}:", 1)[1].split(":")[0]
+
+
+def roles(call: Call[Any]) -> dict[str, str]:
+    """What the script calls its keys, and their roles."""
+    names = re.search(r"local ([\w, ]+) = (?:unpack\(KEYS\)|KEYS\[1\])", text_of(call.script))
+    places = {f"KEYS[{n + 1}]": role_of(key) for n, key in enumerate(call.keys)}
+    return places | dict(zip(names[1].split(", ") if names else [], places.values(), strict=False))
 
 
 async def make_busy(bench: Bench) -> None:
@@ -67,7 +123,10 @@ async def make_busy(bench: Bench) -> None:
     await bench.enqueue("orphan-1", priority=2)
     await bench.enqueue("orphan-2", unique="orphan")
     await bench.fetch("gone", 2)
-    await bench.register("w1", "w2")
+    await bench.register("w1")
+    await bench.register("w2", slot="slot-2")
+    await bench.register("silent", timeout_ms=1)
+    await bench.write("HSET", bench.keys.manifest, "echo", "{}")
     await bench.enqueue("held-1", priority=1)
     await bench.enqueue("held-2", unique="held")
     await bench.fetch("w1", 2)
@@ -88,6 +147,7 @@ async def make_busy(bench: Bench) -> None:
     await bench.clock.advance(3_000)
     await bench.write("ZADD", bench.keys.workers, 0, "gone")
     await bench.write("HSET", bench.keys.worker("gone"), "held", 2)
+    await bench.run(bench.broker.recover("silent"))
 
 
 class Frozen:
@@ -101,6 +161,19 @@ class Frozen:
         names = await self.bench.run(command("KEYS", "*", read=lambda reply: sorted(key.decode() for key in reply)))
         dumps = await self.bench.link.run_all([command("DUMP", name, read=lambda reply: reply) for name in names])
         return dict(zip(names, dumps, strict=True))
+
+    async def of_type(self, kind: bytes) -> list[str]:
+        """The queue's keys of that type."""
+        return [key for key in self.state if await self.bench.run(command("TYPE", key, read=bytes)) == kind]
+
+    async def hashes(self) -> dict[str, set[str]]:
+        """The fields of each hash."""
+        keys = await self.of_type(b"hash")
+        names = [
+            await self.bench.run(command("HKEYS", key, read=lambda fields: {f.decode() for f in fields}))
+            for key in keys
+        ]
+        return dict(zip(keys, names, strict=True))
 
     async def act(self, name: str, key: str, *damage: tuple[Argument, ...]) -> None:
         """Put the queue back, damage `key`, and call.
@@ -137,17 +210,57 @@ async def test_undamaged_every_call_works(frozen: Frozen, name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_key_of_the_wrong_type(frozen: Frozen, name: str) -> None:
-    for key in frozen.state:
+    declared = [key for key in CALLS[name](frozen.bench).keys if not key.endswith(":")]
+    for key in sorted({*frozen.state, *declared}):
         await frozen.act(name, key, ("DEL", key), ("RPUSH" if ":unique:" in key else "APPEND", key, "x"))
 
 
-@pytest.mark.parametrize("garbage", ["x", "1.5"])
+@pytest.mark.parametrize("garbage", ["x", "1.5", ""])
 @pytest.mark.parametrize("name", CALLS)
 async def test_garbage_in_a_field(frozen: Frozen, name: str, garbage: str) -> None:
-    bench = frozen.bench
-    hashes = [key for key in frozen.state if await bench.run(command("TYPE", key, read=bytes)) == b"hash"]
-    fields = {key: await bench.run(command("HKEYS", key, read=list)) for key in hashes}
-
-    for key in hashes:
-        for field in fields[key]:
+    call = CALLS[name](frozen.bench)
+    for key, present in (await frozen.hashes()).items():
+        read = {field for hash, field in fields_read(call.script) if roles(call)[hash] == role_of(key)}
+        for field in sorted(present | read):
             await frozen.act(name, key, ("HSET", key, field, garbage))
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_score_that_no_script_wrote(frozen: Frozen, name: str) -> None:
+    for key in await frozen.of_type(b"zset"):
+        for member in await frozen.bench.run(command("ZRANGE", key, 0, -1, read=list)):
+            for score in ("-inf", "inf", "-1", "0.5"):
+                await frozen.act(name, key, ("ZADD", key, score, member))
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_an_entry_that_no_script_wrote(frozen: Frozen, name: str) -> None:
+    for key in await frozen.of_type(b"zset"):
+        await frozen.act(name, key, ("ZADD", key, 1, "nobody's"))
+    for key in await frozen.of_type(b"list"):
+        await frozen.act(name, key, ("RPUSH", key, "nobody's"))
+    for key in await frozen.of_type(b"string"):
+        await frozen.act(name, key, ("SET", key, "nobody's"))
+
+
+async def test_the_damage_reaches_all_that_any_script_reads(frozen: Frozen) -> None:
+    """Teach `CALLS`, `make_busy` or the sets of commands what this misses."""
+    called = [call for build in CALLS.values() if (call := build(frozen.bench)).script]
+    names = {
+        file.name.removesuffix(".lua") for file in resources.files(scripts).iterdir() if file.name.endswith(".lua")
+    }
+    assert {call.script for call in called} == names
+    present = {role_of(key): fields for key, fields in (await frozen.hashes()).items()}
+    known = {role_of(key) for key in frozen.state}
+    for call in called:
+        text = text_of(call.script)
+        said = re.findall(r"call\('(\w+)'", text)
+        assert {role_of(key) for key in call.keys} <= known, f"{call.script} reads a key that the busy queue has not"
+        assert len(said) == len(re.findall(r"\bp?call\((?!score|tonumber)", text)), (
+            f"{call.script} has a call we cannot read"
+        )
+        assert set(said) <= NAMED | WHOLE | OTHERS, f"{call.script} reads in a way that is not known here"
+        for hash, _ in fields_read(call.script):
+            assert roles(call)[hash] in present, (
+                f"{call.script} reads fields of {hash}, a hash that the busy queue has not"
+            )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_scheduler.chore import BATCH, LEAST, share
 from ferryman_scheduler.janitor import TRIM_EVERY_S, Janitor
 from ferryman_scheduler.one_pass import Summaries, pass_over
 from ferryman_scheduler.promoter import TICK_S, Promoter
-from ferryman_scheduler.recoverer import LOOK_EVERY_S, Recoverer
+from ferryman_scheduler.recoverer import LOOK_EVERY_S, WORKERS_AT_ONCE, Recoverer
 
 from ferryman.testing import Bench
 
@@ -36,13 +37,43 @@ async def test_the_promoter_never_sleeps_longer_than_a_tick(fake_bench: Bench, t
 
 
 async def test_the_promoter_comes_back_at_once_while_more_is_due(fake_bench: Bench, tally: Summaries) -> None:
-    await fake_bench.enqueue(*(f"t{n}" for n in range(501)), delay_ms=1)
+    await fake_bench.enqueue(*(f"t{n}" for n in range(BATCH + 1)), delay_ms=1)
     await fake_bench.clock.advance(5)
     promoter = Promoter(tally)
 
     assert (await promoter.visit(fake_bench.link, ["bench"])).pauses_s == {"bench": 0.0}
     assert (await promoter.visit(fake_bench.link, ["bench"])).pauses_s == {"bench": TICK_S}
-    assert tally.by_queue["bench"].promoted == 501
+    assert tally.by_queue["bench"].promoted == BATCH + 1
+
+
+async def test_a_round_trip_is_bounded_however_many_queues_share_it(fake_bench: Bench) -> None:
+    """Redis runs a pipeline without a break: in between no worker can beat."""
+    queues = [f"q{n}" for n in range(10)]
+    for queue in queues:
+        bench = Bench(fake_bench.link, fake_bench.clock, queue)
+        await bench.enqueue(*(f"t{n}" for n in range(BATCH)), delay_ms=1)
+    await fake_bench.clock.advance(5)
+    tally = Summaries(queues)
+
+    visit = await Promoter(tally).visit(fake_bench.link, queues)
+
+    assert {summary.promoted for summary in tally.by_queue.values()} == {BATCH // 10}
+    assert set(visit.pauses_s.values()) == {0.0}
+
+
+async def test_a_recovery_storm_is_bounded_in_each_round_trip(fake_bench: Bench, tally: Summaries) -> None:
+    for worker in range(WORKERS_AT_ONCE):
+        await fake_bench.hold_active(f"w{worker}", *(f"t{worker}-{n}" for n in range(50)))
+        await fake_bench.write("ZADD", fake_bench.keys.workers, 0, f"w{worker}")
+
+    visit = await Recoverer(tally).visit(fake_bench.link, ["bench"])
+
+    assert tally.by_queue["bench"].recovered == BATCH
+    assert visit.pauses_s == {"bench": 0.0}
+
+
+def test_every_call_of_a_round_trip_has_a_share_of_the_batch() -> None:
+    assert [share(calls) for calls in (0, 1, 2, 10, 1_000)] == [BATCH, BATCH, BATCH // 2, BATCH // 10, LEAST]
 
 
 async def test_the_recoverer_needs_three_looks(bench: Bench, tally: Summaries) -> None:
@@ -91,13 +122,13 @@ async def test_the_recoverer_takes_lost_hand_overs_back(bench: Bench, tally: Sum
 
 
 async def test_the_janitor_comes_back_at_once_while_more_is_over(fake_bench: Bench, tally: Summaries) -> None:
-    await fake_bench.finish(*(f"t{n}" for n in range(501)))
+    await fake_bench.finish(*(f"t{n}" for n in range(BATCH + 1)))
     await fake_bench.clock.advance(3_600_001)
     janitor = Janitor(tally)
 
     assert (await janitor.visit(fake_bench.link, ["bench"])).pauses_s == {"bench": 0.0}
     assert (await janitor.visit(fake_bench.link, ["bench"])).pauses_s == {"bench": TRIM_EVERY_S}
-    assert tally.by_queue["bench"].forgotten == 501
+    assert tally.by_queue["bench"].forgotten == BATCH + 1
 
 
 @pytest.mark.parametrize("chore", [Promoter, Recoverer, Janitor])
@@ -152,6 +183,17 @@ async def test_one_pass_gives_up_in_time_and_says_who_is_still_suspected(bench: 
     [summary] = await pass_over(bench.link, ["bench"], patience_s=0.0)
 
     assert (summary.suspected, summary.recovered) == (1, 0)
+
+
+@pytest.mark.parametrize("server_kind", ["valkey"])  # its clock goes on while the pass waits
+async def test_one_pass_waits_for_a_worker_that_has_just_fallen_silent(bench: Bench) -> None:
+    """The next pass may be a minute away, and that would be the wait of its tasks."""
+    await bench.hold_active("w", "a")
+    await bench.clock.advance(14_000)
+
+    [summary] = await pass_over(bench.link, ["bench"])
+
+    assert (summary.suspected, summary.recovered) == (0, 1)
 
 
 async def test_one_pass_tells_which_queue_is_damaged(bench: Bench) -> None:

@@ -145,5 +145,5 @@ def test_a_batch_is_bounded() -> None:
     acker = Acker(Counters("q"))
     for i in range(1_000):
         acker.complete(Delivery(f"t{i}", "echo", b"{}", b"", 1, 1, 0, 0, False, 0, 0), 0.0, b"")
-    assert acker.take().size == 200
-    assert acker.count == 800
+    assert acker.take().size == 100
+    assert acker.count == 900

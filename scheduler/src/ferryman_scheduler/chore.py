@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ferryman.call import Call
 from ferryman.errors import BrokerError
 from ferryman.link import Link
+
+#: Tasks moved in one round trip, by however many calls. Redis runs a pipeline without a break, so this is what a
+#: worker's beat or a producer may have to wait for: one to two milliseconds.
+BATCH: Final = 200
+
+#: Every queue's least part of that, so that a storm elsewhere never starves it.
+LEAST: Final = 10
 
 
 class Tally(Protocol):
@@ -47,6 +54,11 @@ class Visit:
     def __init__(self) -> None:
         self.pauses_s: dict[str, float] = {}
         self.refusals: dict[str, BrokerError] = {}
+
+
+def share(calls: int) -> int:
+    """How many tasks each of `calls` that go in one round trip may move."""
+    return max(LEAST, BATCH // max(1, calls))
 
 
 async def ask(link: Link, visit: Visit, calls: Sequence[tuple[str, Call[Any]]]) -> list[tuple[str, Any]]:

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_NAME = "ferryman-scheduler"
 
+#: Every call is bounded and takes milliseconds. A connection that is half open must not hold up recovery for longer.
+_REPLY_TIMEOUT_S = 3.0
+
 
 class Connection:
     """Holds a link. `read_settings` is asked again whenever Redis did not answer.
@@ -27,7 +30,7 @@ class Connection:
         self._read_settings = read_settings
         self._settings = read_settings()
         self._away = False
-        self.link = Link.from_url(self._settings.url, client_name=_CLIENT_NAME)
+        self.link = _connect(self._settings)
 
     async def lost(self, error: BrokerUnavailable) -> None:
         """A call was not answered."""
@@ -48,7 +51,7 @@ class Connection:
             settings = self._read_settings()
             if settings == self._settings:
                 return
-            link = Link.from_url(settings.url, client_name=_CLIENT_NAME)
+            link = _connect(settings)
         except (BadSetting, ValueError) as error:
             logger.warning("the Redis URL cannot be read again: %s", error)
             return
@@ -59,3 +62,7 @@ class Connection:
     async def close(self) -> None:
         """Close the link."""
         await self.link.close()
+
+
+def _connect(settings: RedisSettings) -> Link:
+    return Link.from_url(settings.url, client_name=_CLIENT_NAME, reply_timeout_s=_REPLY_TIMEOUT_S)

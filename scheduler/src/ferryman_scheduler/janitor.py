@@ -8,15 +8,12 @@ from typing import Final
 
 from ferryman.broker import Broker
 from ferryman.link import Link
-from ferryman_scheduler.chore import Tally, Visit, ask
+from ferryman_scheduler.chore import Tally, Visit, ask, share
 
 logger = logging.getLogger(__name__)
 
 #: Between trims when nothing is over.
 TRIM_EVERY_S: Final = 5.0
-
-#: Of each kind in one call.
-BATCH: Final = 500
 
 
 class Janitor:
@@ -29,10 +26,10 @@ class Janitor:
 
     async def visit(self, link: Link, queues: Sequence[str]) -> Visit:
         """One batch of each queue."""
-        visit = Visit()
-        for queue, reply in await ask(link, visit, [(queue, Broker(queue).trim(BATCH)) for queue in queues]):
+        visit, limit = Visit(), share(len(queues))
+        for queue, reply in await ask(link, visit, [(queue, Broker(queue).trim(limit)) for queue in queues]):
             self._tally.trimmed(queue, reply.completed, reply.dead)
             if reply.dead:
                 logger.info("discarded %d dead tasks: their retention is over", reply.dead, extra={"queue": queue})
-            visit.pauses_s[queue] = 0.0 if BATCH in (reply.completed, reply.dead) else TRIM_EVERY_S
+            visit.pauses_s[queue] = 0.0 if limit in (reply.completed, reply.dead) else TRIM_EVERY_S
         return visit

@@ -1,6 +1,7 @@
 """One pass: what the recovery CronJob runs when all else is down.
 
-It looks at silent workers about once a second until each has a verdict, promotes what is due, trims, and ends.
+It looks at silent workers about once a second until each has a verdict, promotes what is due, trims, and ends. A
+worker that has just fallen silent is waited for too: the next pass may be a minute away.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 from ferryman.call import command
+from ferryman.errors import BrokerError
 from ferryman.keys import Keys
 from ferryman.link import Link
+from ferryman.workers import WorkerRegistry
 from ferryman_scheduler.chore import Chore, Visit
 from ferryman_scheduler.janitor import Janitor
 from ferryman_scheduler.promoter import Promoter
@@ -25,8 +28,11 @@ PATIENCE_S: Final = 40.0
 #: A lost hand-over is one after 2 s; what lies in handed longer than this is other tasks passing through.
 HANDED_PATIENCE_S: Final = 3.5
 
+#: The share of its timeout after which a worker that has not beaten is late: three beats of fifteen.
+LATE_SHARE: Final = 0.2
+
 #: Batches of each kind in one pass, so that it ends; the next pass goes on.
-MOST_BATCHES: Final = 200
+MOST_BATCHES: Final = 500
 
 
 @dataclass(slots=True)
@@ -110,7 +116,8 @@ async def _look_until_verdicts(
         lying = await _with_handed(link, pending) if elapsed_s < HANDED_PATIENCE_S else []
         if elapsed_s > patience_s:
             return
-        pending = [queue for queue in pending if queue in {*busy, *silent, *lying}]
+        late = await _with_late_workers(link, pending)
+        pending = [queue for queue in pending if queue in {*busy, *silent, *lying, *late}]
         if pending and not busy:
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -119,6 +126,24 @@ async def _with_handed(link: Link, queues: Sequence[str]) -> list[str]:
     """Those of `queues` that have a task between an idle worker's BLMOVE and its fetch."""
     lengths = await link.run_all([command("LLEN", Keys(queue).handed, read=int) for queue in queues])
     return [queue for queue, length in zip(queues, lengths, strict=True) if isinstance(length, int) and length]
+
+
+async def _with_late_workers(link: Link, queues: Sequence[str]) -> list[str]:
+    """Those of `queues` where a worker has missed some beats and its deadline is still to come."""
+    [now] = await link.run_all([command("TIME", read=_time_ms)])
+    rosters = await link.run_all([WorkerRegistry(queue).list() for queue in queues])
+    if isinstance(now, BrokerError):
+        return []
+    return [
+        queue
+        for queue, workers in zip(queues, rosters, strict=True)
+        if not isinstance(workers, BrokerError)
+        and any(0 < one.deadline_ms - now < (1 - LATE_SHARE) * one.timeout_ms for one in workers)
+    ]
+
+
+def _time_ms(reply: Any) -> int:
+    return int(reply[0]) * 1_000 + int(reply[1]) // 1_000
 
 
 def _note(summaries: Summaries, visit: Visit) -> None:

@@ -12,15 +12,12 @@ from typing import Final
 
 from ferryman.broker import Broker
 from ferryman.link import Link
-from ferryman_scheduler.chore import Tally, Visit, ask
+from ferryman_scheduler.chore import Tally, Visit, ask, share
 
 logger = logging.getLogger(__name__)
 
 #: The longest pause: a task that comes in meanwhile may be due at once, and this is how late it can be.
 TICK_S: Final = 0.25
-
-#: Tasks moved by one call: one to two milliseconds of Redis' time.
-BATCH: Final = 500
 
 
 class Promoter:
@@ -34,7 +31,7 @@ class Promoter:
     async def visit(self, link: Link, queues: Sequence[str]) -> Visit:
         """One batch of each queue."""
         visit = Visit()
-        calls = [(queue, Broker(queue).promote(BATCH)) for queue in queues]
+        calls = [(queue, Broker(queue).promote(share(len(queues)))) for queue in queues]
         for queue, reply in await ask(link, visit, calls):
             self._tally.promoted(queue, reply.count, reply.lag_ms)
             if reply.count:

@@ -14,14 +14,14 @@ from ferryman.broker import Broker
 from ferryman.link import Link
 from ferryman.protocol import Recovery
 from ferryman.workers import WorkerRegistry
-from ferryman_scheduler.chore import Tally, Visit, ask
+from ferryman_scheduler.chore import Tally, Visit, ask, share
 
 logger = logging.getLogger(__name__)
 
 #: Between looks. They must lie 0.4 s apart to count, and death takes three of them within two beats of a worker.
 LOOK_EVERY_S: Final = 0.6
 
-#: Workers looked at in one round trip: each may cost Redis a batch of 200 moves.
+#: Workers looked at in one round trip.
 WORKERS_AT_ONCE: Final = 20
 
 
@@ -38,7 +38,8 @@ class Recoverer:
     async def visit(self, link: Link, queues: Sequence[str]) -> Visit:
         """One look at every silent worker and at `handed` of each queue."""
         visit = Visit()
-        for queue, count in await ask(link, visit, [(queue, Broker(queue).recover_handed()) for queue in queues]):
+        limit = share(len(queues))
+        for queue, count in await ask(link, visit, [(queue, Broker(queue).recover_handed(limit)) for queue in queues]):
             self._tally.handed_back(queue, count)
             if count:
                 logger.warning("%d hand-overs were lost; their tasks wait again", count, extra={"queue": queue})
@@ -53,7 +54,7 @@ class Recoverer:
         return visit
 
     async def _look_at(self, link: Link, visit: Visit, silent: Sequence[tuple[str, str]]) -> None:
-        replies = await link.run_all([Broker(queue).recover(worker) for queue, worker in silent])
+        replies = await link.run_all([Broker(queue).recover(worker, share(len(silent))) for queue, worker in silent])
         for (queue, worker), reply in zip(silent, replies, strict=True):
             if not isinstance(reply, Recovery):
                 visit.refusals[queue] = reply  # the others of this queue must not wait for it

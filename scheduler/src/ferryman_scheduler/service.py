@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from ferryman.durability import warn_unless_durable
 from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.health import STALLED_AFTER_S, Health
 from ferryman_scheduler.janitor import Janitor
@@ -42,7 +43,9 @@ async def serve(queues: Sequence[str], port: int, connection: Connection) -> Non
         async with asyncio.TaskGroup() as group:
             runs = [roster.run(stop), *(loop.run(stop) for loop in loops)]
             tasks = [group.create_task(run) for run in runs]
+            warning = group.create_task(warn_unless_durable(lambda: connection.link))
             await stop.wait()
+            warning.cancel()
             health.stopping = True
             _, unfinished = await asyncio.wait(tasks, timeout=GRACE_S)
             for task in unfinished:

@@ -48,13 +48,14 @@ for i = 2, #ARGV, 8 do
 end
 
 if not protocol then redis.call('HSET', config, 'protocol', ARGV[1]) end
+local at = string.format('%.0f', now)
 for _, i in ipairs(fresh) do
   local id, name, args, options, delay_ms, run_at_ms, rank, key = unpack(ARGV, i, i + 7)
   local hash = task .. id
   local due_ms = tonumber(run_at_ms)
   if due_ms == 0 then due_ms = now + tonumber(delay_ms) end
   local state = due_ms > now and 'delayed' or 'waiting'
-  redis.call('HSET', hash, 'name', name, 'args', args, 'state', state, 'enqueued_ms', now, 'since_ms', now)
+  redis.call('HSET', hash, 'name', name, 'args', args, 'state', state, 'enqueued_ms', at, 'since_ms', at)
   if options ~= '' then redis.call('HSET', hash, 'options', options) end
   if key ~= '' then
     redis.call('HSET', hash, 'unique', key)

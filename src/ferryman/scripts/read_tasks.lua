@@ -7,34 +7,47 @@
 local waiting, handed, priority, delayed, dead, completed, workers, task, active = unpack(KEYS)
 local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local ids = {}
+-- Only the page is collected; `passed` tasks stand before it.
+local ids, passed, last = {}, 0, offset + limit - 1
 local function add(found)
-  for _, id in ipairs(found) do
-    if id ~= '*' then ids[#ids + 1] = id end
-  end
+  for _, id in ipairs(found) do ids[#ids + 1] = id end
 end
-local last = offset + limit - 1
 if state == '' then
   add({unpack(ARGV, 4)})
 elseif state == 'waiting' then
-  add(redis.call('ZRANGE', priority, 0, last))
+  add(redis.call('ZRANGE', priority, offset, last))
+  local ranked = redis.call('ZCARD', priority)
+  passed = math.min(ranked, offset)
   for _, list in ipairs({handed, waiting}) do
-    local front, turned = redis.call('LRANGE', list, -limit - offset, -1), {}
-    for i = #front, 1, -1 do turned[#turned + 1] = front[i] end
-    add(turned)
+    -- Without priorities there are no markers, and what stands before the page need not be read.
+    local unread = ranked == 0 and math.min(offset - passed, redis.call('LLEN', list)) or 0
+    passed = passed + unread
+    local most = unread + offset - passed + limit + math.min(ranked, last + 1)
+    local front, n = redis.call('LRANGE', list, -most, -unread - 1), #ids
+    for i = #front, 1, -1 do
+      if n == limit then break end
+      if front[i] ~= '*' then
+        if passed < offset then passed = passed + 1
+        else
+          n = n + 1
+          ids[n] = front[i]
+        end
+      end
+    end
   end
 elseif state == 'active' then
   for _, worker in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
-    if #ids > last then break end
-    add(redis.call('LRANGE', active .. worker, 0, last))
+    if #ids >= limit then break end
+    local before = math.min(offset - passed, redis.call('LLEN', active .. worker))
+    passed = passed + before
+    add(redis.call('LRANGE', active .. worker, before, before + limit - #ids - 1))
   end
-elseif state == 'delayed' then add(redis.call('ZRANGE', delayed, 0, last))
-elseif state == 'dead' then add(redis.call('ZREVRANGE', dead, 0, last))
-elseif state == 'completed' then add(redis.call('ZREVRANGE', completed, 0, last)) end
+elseif state == 'delayed' then add(redis.call('ZRANGE', delayed, offset, last))
+elseif state == 'dead' then add(redis.call('ZREVRANGE', dead, offset, last))
+elseif state == 'completed' then add(redis.call('ZREVRANGE', completed, offset, last)) end
 
 local reply, seen = {}, {}
-local first = state == '' and 1 or offset + 1
-for i = first, state == '' and #ids or math.min(#ids, offset + limit) do
+for i = 1, #ids do
   local row = {ids[i], tonumber(redis.call('ZSCORE', delayed, ids[i]) or '0')}
   local record, moved = redis.pcall('HGETALL', task .. ids[i]), false
   if record.err then record = {'error', 'its record is no hash', 'state', state} end

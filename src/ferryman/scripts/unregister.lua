@@ -8,6 +8,8 @@ local id = ARGV[1]
 if redis.call('LLEN', active) > 0 then return 0 end
 local slot = redis.call('HGET', worker, 'slot')
 local holder = slot and slot ~= '' and redis.call('HGET', slots, slot)
+redis.call('ZCARD', workers)
+redis.call('HLEN', suspected)
 
 redis.call('ZREM', workers, id)
 redis.call('HDEL', suspected, id)

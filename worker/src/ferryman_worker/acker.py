@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 FLUSH_AT = 100
 FLUSH_AFTER_S = 0.002
 #: Tasks in one script call: its time is bounded.
-_PER_CALL = 200
+_PER_CALL = 100
 
 
 class OwnershipGone(Exception):
