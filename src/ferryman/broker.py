@@ -107,6 +107,15 @@ class Broker:
         keys = (k.active(worker), k.workers, k.dead, k.stats, k.task, k.unique)
         return Call("dead_letter", keys, (worker, id, token, error[:MAX_ERROR_CHARS], run_ms), _exit)
 
+    def crash(self, worker: str, id: str, token: int, *, reason: str) -> Call[ExitReply]:
+        """Active -> front of waiting, or dead: the process that ran this task died, alone. No attempt is spent."""
+        k = self.keys
+        keys = (
+            *(k.active(worker), k.workers, k.worker(worker), k.waiting, k.priority, k.dead),
+            *(k.config, k.task, k.unique),
+        )
+        return Call("crash", keys, (worker, id, token, reason[:MAX_ERROR_CHARS]), _exit)
+
     def requeue(self, worker: str, held: Sequence[tuple[str, int]]) -> Call[Outcomes]:
         """Active -> front of waiting, nothing spent; `held` is (id, token) in the order of their fetch."""
         k = self.keys

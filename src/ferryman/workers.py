@@ -1,7 +1,7 @@
 """WorkerRegistry: who lives, by a deadline that each worker promised itself; and what the operator tells about pods.
 
-Every method builds a call. Nobody is declared dead here but a slot's predecessor, whose end the slot's lock proves;
-for all others see `Broker.recover`.
+Every method builds a call. Nobody is declared dead here but the last worker of a slot, whose end the slot's lock proves
+(`declare_dead`); for all others see `Broker.recover`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferryman.call import Call
+from ferryman.call import Call, command
 from ferryman.errors import ProtocolMismatch
 from ferryman.keys import Keys
 from ferryman.manifest import Manifest
@@ -34,9 +34,9 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`predecessor` is the dead worker of the same container, to be recovered before the first fetch."""
+    """`holder` is who else is registered in the slot: then nothing was done, and that one is to be recovered first."""
 
-    predecessor: str | None
+    holder: str | None
     config: dict[str, str]
     now_ms: int
 
@@ -77,7 +77,7 @@ class WorkerRegistry:
         self.keys = Keys(queue)
 
     def register(self, worker: WorkerInfo, manifest: Manifest) -> Call[Registered]:
-        """Join, and publish the manifest. Raises ProtocolMismatch."""
+        """Join, and publish the manifest; refused while the slot has another worker. Raises ProtocolMismatch."""
         k = self.keys
         args = (
             *(PROTOCOL, worker.id, worker.slot, worker.timeout_ms, worker.beat_ms),
@@ -96,6 +96,15 @@ class WorkerRegistry:
         k = self.keys
         keys = (k.workers, k.worker(worker), k.active(worker), k.slots, k.suspected)
         return Call("unregister", keys, (worker,), bool)
+
+    def in_slot(self, slot: str) -> Call[str | None]:
+        """Who registered last in a container; it has neither left nor been recovered."""
+        return command("HGET", self.keys.slots, slot, read=lambda reply: None if reply is None else reply.decode())
+
+    def declare_dead(self, worker: str, reason: str) -> Call[bool]:
+        """Its end is proven (this process holds its slot's lock): `Broker.recover` need not look twice."""
+        k = self.keys
+        return Call("declare_dead", (k.workers, k.worker(worker)), (worker, reason[:500]), bool)
 
     def holding(self, worker: str, limit: int = 1000) -> Call[list[tuple[str, int]]]:
         """(id, token) of what its active list holds, the oldest first."""
@@ -132,9 +141,10 @@ class WorkerRegistry:
 def _registered(reply: Any) -> Registered:
     if reply[0] == b"protocol":
         raise ProtocolMismatch(PROTOCOL, int(reply[1]))
-    words = [word.decode() for word in reply[3:]]
-    config = dict(zip(words[::2], words[1::2], strict=True))
-    return Registered(reply[2].decode() or None, config, int(reply[1]))
+    if reply[0] == b"taken":
+        return Registered(reply[1].decode(), {}, 0)
+    words = [word.decode() for word in reply[2:]]
+    return Registered(None, dict(zip(words[::2], words[1::2], strict=True)), int(reply[1]))
 
 
 def _beat(reply: Any) -> Beat:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ferryman_worker.acker import Acker, OwnershipGone
-from ferryman_worker.counters import Counters
+from ferryman_worker.counters import UNKNOWN, Counters
 from ferryman_worker.fetcher import Fetcher
 from ferryman_worker.listener import Listener
 from ferryman_worker.pool import Pool
@@ -224,6 +224,22 @@ async def test_a_fetch_that_was_applied_late_is_found_by_comparing_lists(real_be
         c.end("ghost")
         await c.until_completed("ghost")
         assert c.order == ["ghost"]
+
+
+async def test_outcomes_that_were_applied_after_the_list_was_read_are_not_given_back(real_bench: Bench) -> None:
+    """Redis forgot its scripts, and somebody else has loaded `holding` again: that runs first, `complete` after it."""
+    await real_bench.enqueue("a")
+    async with crew(real_bench) as c:
+        await c.until(lambda: c.order == ["a"])
+        await c.until(lambda: c.fetcher._listener.listening)
+        await real_bench.write("SCRIPT", "FLUSH")
+        assert await real_bench.run(real_bench.workers.holding("w1")) == [("a", 1)]
+        c.fetcher.reconcile = True
+        c.end("a")
+        await c.until_completed("a")
+        assert ["complete", "holding"] in c.wire.trips
+        await c.until(lambda: c.acker.settled)
+        assert (c.counters.of(UNKNOWN).requeued, c.counters.stale_outcomes) == (0, 0)
 
 
 async def test_a_held_queue_gives_nothing_until_a_beat_says_otherwise(real_bench: Bench) -> None:

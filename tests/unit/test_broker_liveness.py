@@ -20,6 +20,14 @@ async def test_a_worker_that_beats_is_alive(bench: Bench) -> None:
     assert changes == {}
 
 
+async def test_a_deadline_below_zero_is_long_past_and_its_tasks_come_back(fake_bench: Bench) -> None:
+    """On a clock that really moves: the other one shifts what is stored, and this score must stay as it is."""
+    await fake_bench.hold_active("w", "a", "b")
+    await fake_bench.write("ZADD", fake_bench.keys.workers, -7, "w")
+
+    assert await fake_bench.look_until_dead("w") == (2, 0, 0)
+
+
 async def test_a_worker_that_nobody_knows_is_unknown(bench: Bench) -> None:
     assert await verdict(bench, "nobody") == "unknown"
 
@@ -189,22 +197,42 @@ async def test_the_lock_of_a_container_proves_its_predecessor_dead(bench: Bench)
     await bench.register("old", slot="uid.worker")
     await bench.enqueue("t")
     await bench.fetch("old")
-    registered = await bench.run(bench.workers.register(info("new", slot="uid.worker"), Manifest("app", {})))
-    assert registered.predecessor == "old"
+    assert await bench.run(bench.workers.in_slot("uid.worker")) == "old"
+    assert await bench.run(bench.workers.declare_dead("old", "its process ended"))
 
     assert await verdict(bench, "old") == "dead"
+    await bench.register("new", slot="uid.worker")
     assert [d.id for d in await bench.fetch("new")] == ["t"]
     assert (await bench.snapshot())["slots"] == {"uid.worker": "new"}
 
 
-async def test_a_container_without_a_predecessor_has_none(bench: Bench) -> None:
+async def test_a_registration_that_arrives_late_does_not_take_the_place_of_its_successor(bench: Bench) -> None:
+    """It hung in a half-open connection while its process died and the container was restarted."""
+    await bench.register("successor", slot="uid.worker")
+    await bench.enqueue("t")
+    await bench.fetch("successor")
+
+    async with bench.changes() as changes:
+        late = await bench.run(bench.workers.register(info("gone", slot="uid.worker"), Manifest("app", {})))
+    assert (late.holder, changes) == ("successor", {})
+    assert await verdict(bench, "successor") == "alive"
+
+
+async def test_a_registration_may_be_sent_again(bench: Bench) -> None:
+    for _ in range(2):
+        registered = await bench.run(bench.workers.register(info("w", slot="uid.worker"), Manifest("app", {})))
+        assert registered.holder is None
+    assert (await bench.snapshot())["slots"] == {"uid.worker": "w"}
+
+
+async def test_a_slot_whose_worker_has_left_is_free(bench: Bench) -> None:
     await bench.register("old", slot="uid.worker")
     await bench.run(bench.workers.unregister("old"))
 
     registered = await bench.run(bench.workers.register(info("new", slot="uid.worker"), Manifest("app", {})))
-    assert registered.predecessor is None
+    assert registered.holder is None
     other = await bench.run(bench.workers.register(info("other", slot=""), Manifest("app", {})))
-    assert other.predecessor is None
+    assert other.holder is None
 
 
 def info(worker: str, slot: str) -> WorkerInfo:

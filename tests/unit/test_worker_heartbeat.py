@@ -57,6 +57,7 @@ class Child:
             if loop_moves:
                 self.board.tick()
             self.heart.round()
+            self.heart.guard()
 
 
 @pytest.fixture
@@ -143,6 +144,7 @@ def test_a_paused_container_gets_its_chance_to_move_before_it_is_killed(child: C
     child.now.ms += 60_000  # SIGSTOP for both processes, then SIGCONT: the child is the first to run
     child.redis.answer = Beat(False, 0, False, False, 0, 0)
     child.heart.round()
+    child.heart.guard()
     child.board.tick()
     child.pass_time(5_000)
     assert child.killed == 0

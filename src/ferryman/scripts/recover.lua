@@ -16,8 +16,10 @@ local LOOKS_APART_MS, LOOKS_GAP_MS = 400, 5000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local deadline = tonumber(redis.call('ZSCORE', workers, id) or '-1')
-if deadline < 0 then return {'unknown', 0, 0, 0} end
+local score = redis.call('ZSCORE', workers, id)
+if not score then return {'unknown', 0, 0, 0} end
+local deadline = tonumber(score)
+if deadline < 0 then deadline = 1 end -- damage, and long past; 0 is said by those who know
 if deadline > now then return {'alive', 0, 0, 0} end
 local w = redis.call('HMGET', worker, 'beat_ms', 'vouched_until_ms', 'hint', 'exempt', 'held', 'pod', 'slot')
 local beat_ms = tonumber(w[1] or '1000') or 1000

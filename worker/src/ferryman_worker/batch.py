@@ -9,7 +9,7 @@ from typing import Any
 from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.protocol import Completion, ExitReply
-from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
+from ferryman_worker.outcome import Crash, DeadLetter, Park, RetryLater, Verdict
 
 #: (id, token), as the protocol names a delivery.
 Held = tuple[str, int]
@@ -68,3 +68,5 @@ def _exit(broker: Broker, worker: str, leaving: Exit) -> Call[ExitReply]:
             )
         case DeadLetter(error):
             return broker.dead_letter(worker, task, token, error=error, run_ms=run_ms)
+        case Crash(reason):
+            return broker.crash(worker, task, token, reason=reason)

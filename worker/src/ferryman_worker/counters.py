@@ -34,7 +34,7 @@ class Histogram:
 class TaskCounters:
     """What became of the tasks of one name."""
 
-    __slots__ = ("completed", "dead", "parked", "requeued", "retried", "run_seconds")
+    __slots__ = ("completed", "crashed", "dead", "parked", "requeued", "retried", "run_seconds")
 
     def __init__(self) -> None:
         self.completed = 0
@@ -42,6 +42,7 @@ class TaskCounters:
         self.dead = 0
         self.requeued = 0
         self.parked = 0
+        self.crashed = 0
         self.run_seconds = Histogram(SECONDS)
 
 

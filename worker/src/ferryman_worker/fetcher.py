@@ -194,7 +194,7 @@ class Fetcher:
                 self.reconcile = compare or isinstance(answer, BrokerUnavailable) or self.reconcile
                 raise answer
             if compare:
-                self._return_unknown(answer)
+                self._return_unknown(answer, batch)
             else:
                 self._take(answer, wanted)
         if unanswered is not None:
@@ -223,8 +223,10 @@ class Fetcher:
             self._acker.give_back(stale)
             self.wake()
 
-    def _return_unknown(self, holding: list[Held]) -> None:
-        known = set(self._appetite.held())
+    def _return_unknown(self, holding: list[Held], batch: Batch) -> None:
+        # What left in the same trip counts as known: a script that Redis had lost runs after its neighbours, so the
+        # list may have been read before the outcomes beside it were applied.
+        known = {*self._appetite.held(), *batch.held()}
         if unknown := [held for held in holding if held not in known]:
             logger.warning("found %d tasks whose fetch was never answered: they go back", len(unknown))
             self._acker.give_back_unknown(unknown)

@@ -6,7 +6,8 @@ blocks the loop or holds the GIL cannot starve the beats. What a beat brings bac
 Crashes: if the worker dies the kernel kills this child, and beats end with it. If the child dies, the worker
 sees the end of their socket pair and stops. If the loop stands still for the hang timeout, beats stop, since a
 hung worker is a dead worker. If the promise has run out while the loop cannot react (nobody else can stop the
-code that runs there), the child kills the worker before its tasks may run elsewhere.
+code that runs there), the child kills the worker before its tasks may run elsewhere. A thread of its own sees to
+that: a beat into a broken network waits for seconds.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ logger = logging.getLogger(__name__)
 
 #: A loop that has not moved for this long can't stop its own code.
 _STALLED_MS = 2_000
-#: So many rounds in a row must find the promise broken and the loop stalled before the child kills the worker:
-#: after a pause of the whole container the loop gets its chance to move first.
-_LAST_RESORT_ROUNDS = 3
+#: So many looks in a row must find the promise broken and the loop stalled before the child kills the worker:
+#: after a pause of the whole container the loop gets its chance to move first. All of them fit into the 0.8 s that
+#: recoverers take at the least to declare a silent worker dead.
+_LAST_RESORT_LOOKS = 3
+_GUARD_EVERY_S = 0.2
 _LONGEST_ROUND_S = 0.5
 
 
@@ -61,7 +64,7 @@ class Heart:
         self._hang_timeout_ms = hang_timeout_ms
         self._kill_worker = kill_worker
         self._next_ms = 0
-        self._broken_rounds = 0
+        self._broken_looks = 0
         self._was_hung = False
         self._epoch = 0
 
@@ -71,7 +74,6 @@ class Heart:
         epoch, worker = board.identity()
         if not worker:
             return 0.02
-        self._guard()
         if epoch != self._epoch:
             self._epoch, self._next_ms = epoch, 0
         now = mono_ms()
@@ -102,11 +104,13 @@ class Heart:
         self._was_hung = hung
         return hung
 
-    def _guard(self) -> None:
+    def guard(self) -> None:
+        """One look at a promise that nobody may be able to keep any more."""
         board = self._board
-        broken = mono_ms() > board.promised_ms and board.stalled_ms > _STALLED_MS
-        self._broken_rounds = self._broken_rounds + 1 if broken else 0
-        if self._broken_rounds >= _LAST_RESORT_ROUNDS:
+        _, worker = board.identity()
+        broken = bool(worker) and mono_ms() > board.promised_ms and board.stalled_ms > _STALLED_MS
+        self._broken_looks = self._broken_looks + 1 if broken else 0
+        if self._broken_looks >= _LAST_RESORT_LOOKS:
             logger.critical("the promise has run out and the loop does not move: killing the worker")
             self._kill_worker()
 
@@ -118,6 +122,8 @@ class BeatChild:
         self.pid = pid
         #: Readable when the child asks for metrics (4 bytes: a number) or has died (end of stream).
         self.line = line
+        #: It was ended on purpose.
+        self.ended = False
 
     @classmethod
     def fork(
@@ -144,14 +150,21 @@ class BeatChild:
         listener.close()
         return cls(pid, ours)
 
-    def stop(self) -> None:
-        """Ends the child: nothing is left to beat for."""
-        self.line.close()
+    def kill(self) -> None:
+        """Ends the beats; returns when none can be sent any more."""
+        if self.ended:
+            return
+        self.ended = True
         try:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass  # it died earlier
+
+    def stop(self) -> None:
+        """Ends the child: nothing is left to beat for."""
+        self.line.close()
+        self.kill()
 
 
 def _live(
@@ -167,6 +180,13 @@ def _live(
         target=serve, args=(listener, board, hang_timeout_ms, MetricsLine(line)), name="health", daemon=True
     ).start()
     heart = Heart(board, connect(), beat_call, hang_timeout_ms, lambda: os.kill(parent, signal.SIGKILL))
+    threading.Thread(target=_stand_guard, args=(heart,), name="guard", daemon=True).start()
     while os.getppid() == parent:  # for systems without a death signal
         time.sleep(heart.round())
     os._exit(0)
+
+
+def _stand_guard(heart: Heart) -> NoReturn:
+    while True:
+        time.sleep(_GUARD_EVERY_S)
+        heart.guard()

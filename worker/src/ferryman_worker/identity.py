@@ -4,8 +4,9 @@ A worker's id is `<pod uid>.<container>.<nonce>`. It is written to the container
 Kubernetes' record of a dead container names exactly the worker that died in it.
 
 A slot is a container's place, `<pod uid>.<container>`. Who holds the slot's lock proves that its predecessor
-and all of that one's children are gone: they held the same lock, and the kernel takes it from the dead. So a
-restarted container may recover its predecessor's tasks at once instead of waiting for a deadline.
+and all of that one's children are gone: they held the same lock, since it is taken before any of them is forked,
+and the kernel takes it from the dead. So a restarted container may recover its predecessor's tasks at once instead
+of waiting for a deadline.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Identity:
     def __init__(self, settings: WorkerSettings, queue: str) -> None:
         pod = settings.pod_uid or settings.pod_name or socket.gethostname()
         self._prefix = f"{_clean(pod)}.{_clean(settings.container or 'worker')}"
+        self._process = f"{self._prefix}.{secrets.token_hex(4)}"
+        self._given = 0
         self._termination_log = settings.termination_log if settings.pod_uid else None
         self.pod = settings.pod_name or socket.gethostname()
         #: "" when there is no pod (a developer's machine may run many workers) or another process holds the lock.
@@ -43,13 +46,18 @@ class Identity:
 
     def new_worker_id(self) -> str:
         """A fresh id, written to the termination log where there is one."""
-        worker = f"{self._prefix}.{secrets.token_hex(4)}"
+        self._given += 1
+        worker = self._process if self._given == 1 else f"{self._process}-{self._given}"
         if self._termination_log is not None:
             try:
                 self._termination_log.write_text(worker, encoding="ascii")
             except OSError as error:
                 logger.warning("can't write the worker id to %s: %s", self._termination_log, error.strerror)
         return worker
+
+    def is_mine(self, worker: str) -> bool:
+        """Whether this process was given that id, or may yet be."""
+        return worker == self._process or worker.startswith(f"{self._process}-")
 
     def _take_slot(self, path: Path) -> None:
         try:

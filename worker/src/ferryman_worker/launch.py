@@ -1,8 +1,11 @@
 """Launch: starts a worker's processes in the only order that works.
 
-The beat child is forked first, before threads, connections and the user's app exist; then the app is imported,
-and a nursery is forked if a handler wants processes; then the loop starts. A child forked later would inherit
-locks that nobody will ever release.
+The slot's lock is taken first, so that every child holds it too. Then the beat child is forked, before threads,
+connections and the user's app exist; then the app is imported, and a nursery is forked if a handler wants
+processes; then the loop starts. A child forked later would inherit locks that nobody will ever release.
+
+While the app is being imported, which may take seconds or fail, the beat child recovers what the predecessor of
+this container held: others may run that meanwhile.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import socket
 import uvloop
 
 from ferryman.app import load_app
-from ferryman.broker import Broker
-from ferryman.errors import AppImportError
+from ferryman.durability import warn_unless_durable
+from ferryman.errors import AppImportError, BrokerError
 from ferryman.link import Link, SyncLink
+from ferryman.plan import run_plan
 from ferryman.policy import Policy
 from ferryman.queue import Queue
 from ferryman.settings import BadSetting
@@ -33,6 +37,7 @@ from ferryman_worker.process_pool import ProcessPool
 from ferryman_worker.scrape import ScrapeLine
 from ferryman_worker.settings import WorkerSettings
 from ferryman_worker.stop import StopRequest
+from ferryman_worker.takeover import take_over, tell
 from ferryman_worker.tenure import Registrar
 from ferryman_worker.worker import Worker
 
@@ -46,22 +51,29 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
     """
     board = Board()
     reply_timeout_s = _reply_timeout_s(settings)
+    identity = Identity(settings, queue_name)
     beats = BeatChild.fork(
         board,
-        lambda: SyncLink.from_url(settings.redis_url, client_name="ferryman-beat", reply_timeout_s=reply_timeout_s),
+        lambda: _connect(settings, queue_name, identity, reply_timeout_s),
         WorkerRegistry(queue_name).beat,
         _listen(settings),
         settings.hang_timeout_ms,
     )
     try:
-        queue = _choose(app, queue_name)
+        try:
+            queue = _choose(app, queue_name)
+        except AppImportError:
+            # A broken app may end this process before the child has spoken; its predecessor's tasks need no app.
+            beats.stop()
+            _connect(settings, queue_name, identity, reply_timeout_s).close()
+            raise
         nursery = None
         if any(handler.run_in == "process" for handler in queue.handlers.values()):
             _, nursery = fork_nursery(lambda line: Child(queue).serve(line))
         gc.collect()
         gc.freeze()  # what is here now stays; collections need not walk it again
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, queue, app, board, beats, nursery, reply_timeout_s))
+            return runner.run(_run(settings, queue, app, board, identity, beats, nursery, reply_timeout_s))
     finally:
         beats.stop()
 
@@ -71,6 +83,7 @@ async def _run(
     queue: Queue,
     app: str,
     board: Board,
+    identity: Identity,
     beats: BeatChild,
     nursery: socket.socket | None,
     reply_timeout_s: float,
@@ -86,13 +99,13 @@ async def _run(
     processes = ProcessPool(nursery, lambda: stop.ask("the process that forks children has ended", exit_code=1))
     registrar = Registrar(
         link,
-        Broker(queue.name),
         WorkerRegistry(queue.name),
         board,
-        Identity(settings, queue.name),
+        identity,
         queue.manifest(app),
         concurrency=settings.concurrency,
         timeout_ms=settings.timeout_ms,
+        end_beats=beats.kill,
     )
     worker = Worker(settings, queue, link, listening, board, registrar, processes, stop, counters)
     scrapes = ScrapeLine(
@@ -100,12 +113,14 @@ async def _run(
         counters,
         in_progress=lambda: worker.pool.running,
         beat_errors=lambda: board.beat_errors,
-        child_died=lambda: stop.ask("the beat child has died", exit_code=1),
+        child_died=lambda: None if beats.ended else stop.ask("the beat child has died", exit_code=1),
     )
     scrapes.open(loop)
+    warning = asyncio.create_task(warn_unless_durable(lambda: link), name="durability")
     try:
         return await worker.run()
     finally:
+        warning.cancel()
         scrapes.close(loop)
         processes.close()
         await link.close()
@@ -117,6 +132,20 @@ def _choose(app: str, queue_name: str) -> Queue:
     if queue_name not in queues:
         raise AppImportError(f"--app {app}: it defines {', '.join(sorted(queues))}, and no queue {queue_name!r}")
     return queues[queue_name]
+
+
+def _connect(settings: WorkerSettings, queue: str, identity: Identity, reply_timeout_s: float) -> SyncLink:
+    """The beat child's connection. There is nobody to beat for yet, so its first use is to recover the predecessor."""
+    link = SyncLink.from_url(settings.redis_url, client_name="ferryman-beat", reply_timeout_s=reply_timeout_s)
+    if identity.slot:
+        try:
+            taken = run_plan(link, take_over(queue, identity.slot, identity.is_mine))
+        except BrokerError as error:
+            logger.debug("the predecessor is recovered when this worker registers: %s", error)
+        else:
+            if taken is not None:
+                tell(taken)
+    return link
 
 
 def _listen(settings: WorkerSettings) -> socket.socket:

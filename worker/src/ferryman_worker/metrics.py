@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from ferryman_worker.counters import Counters, Histogram, TaskCounters
 
-_OUTCOMES = ("completed", "retried", "dead", "requeued", "parked")
+_OUTCOMES = ("completed", "retried", "dead", "requeued", "parked", "crashed")
 
 
 class WorkerCollector(Collector):

@@ -2,7 +2,8 @@
 
 A failure is described first (by whoever saw the exception: the worker, or a child process that can only send
 words), then decided on: active -> delayed while attempts are left, active -> dead after that. What the handler
-itself asks for (`Retry`, `dead_letter_on`) goes before the count.
+itself asks for (`Retry`, `dead_letter_on`) goes before the count. A process that died under its task is no failure
+of a run but a crash: it spends the crash budget, and the script decides (active -> waiting or dead).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PARKS_MAX: Final = 12
 _PARK_FIRST_MS: Final = 5_000
 _PARK_LONGEST_MS: Final = 300_000
 _TRACEBACK_CHARS: Final = 3_000
+_NO_CHILD_DELAY_S: Final = 5.0
 
 
 class TimedOut(FerrymanError):
@@ -33,7 +35,15 @@ class TimedOut(FerrymanError):
 
 
 class ChildDied(FerrymanError):
-    """The child process that ran a task ended before the task did. Only that task failed."""
+    """The child process that ran a task ended before the task did: a crash, of that task alone."""
+
+
+class NoChild(FerrymanError):
+    """No process could be started for a task, for want of memory or pids. It did not run, and is not to blame."""
+
+
+class NurseryGone(FerrymanError):
+    """The process that forks children has ended, and with it all of them: the worker stops, its tasks go back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,14 @@ class Park:
     error: str
 
 
-Verdict = RetryLater | DeadLetter | Park
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Active -> front of waiting, or dead when the crash budget is spent."""
+
+    reason: str
+
+
+Verdict = RetryLater | DeadLetter | Park | Crash
 
 
 def describe(error: BaseException, dead_letter_on: tuple[type[BaseException], ...] = ()) -> Failure:
@@ -90,7 +107,14 @@ def malformed(problem: str) -> Failure:
     return Failure(problem, problem, final=True)
 
 
-def decide(failure: Failure, attempt: int, settings: RunSettings, draw: Callable[[], float] | None = None) -> Verdict:
+def not_started(error: NoChild) -> Failure:
+    """It never ran; there may be room for a process later."""
+    return Failure(str(error), str(error), delay_s=_NO_CHILD_DELAY_S, spend=False)
+
+
+def decide(
+    failure: Failure, attempt: int, settings: RunSettings, draw: Callable[[], float] | None = None
+) -> RetryLater | DeadLetter:
     """What becomes of a task whose run number `attempt` failed."""
     if failure.final:
         return DeadLetter(failure.text)
@@ -105,7 +129,7 @@ def decide(failure: Failure, attempt: int, settings: RunSettings, draw: Callable
     return RetryLater(delay_ms, failure.spend, failure.text)
 
 
-def unknown_name(name: str, queue: str, parks: int) -> Verdict:
+def unknown_name(name: str, queue: str, parks: int) -> Park | DeadLetter:
     """What becomes of a task whose name no handler here knows, put aside `parks` times before."""
     error = f"no handler named {name!r} in queue {queue!r}"
     if parks >= PARKS_MAX:

@@ -1,8 +1,8 @@
 """Process pool: the worker's side of the children that run `run_in="process"` tasks.
 
 A child has one task at a time, so killing it stops that task and no other. A child that died is replaced by the
-next task that needs one; the task it had failed, and nothing else did. If the nursery itself dies, every child
-dies with it and the worker must stop: `lost` is called.
+next task that needs one; the task it had has crashed, and nothing else did. If the nursery itself dies, every child
+dies with it and the worker must stop: `lost` is called, and no task is charged.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 from ferryman_worker.child import FRAME, Assignment, decode_report, encode
 from ferryman_worker.nursery import ANSWER, REQUEST
-from ferryman_worker.outcome import ChildDied, Failure
+from ferryman_worker.outcome import ChildDied, Failure, NoChild, NurseryGone
 
 
 class FailedInChild(Exception):
@@ -70,12 +71,15 @@ class ProcessPool:
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[ChildHandle]:
-        """A child for one task. One that dies meanwhile is reaped, and its end is put into words."""
+        """A child for one task. One that dies meanwhile is reaped, and its end is put into words.
+
+        Raises NoChild or NurseryGone when there is none to be had.
+        """
         child = self._idle.pop() if self._idle else await self._fork()
         try:
             yield child
         except ChildDied:
-            raise ChildDied(f"the process that ran it {_ending(await self._reap(child))}") from None
+            raise ChildDied(f"the process that ran it (pid {child.pid}) {_ending(await self._reap(child))}") from None
         finally:
             if child.usable:
                 self._idle.append(child)
@@ -93,9 +97,9 @@ class ProcessPool:
             await self._ask(b"f", 0)
             answer, descriptors, _, _ = socket.recv_fds(self._nursery, ANSWER.size, 1)
         if not answer:
-            self._lost()
+            self._end()
         if not descriptors:
-            raise ChildDied("no process could be started for it")
+            raise NoChild("no process could be started for it")
         line = socket.socket(fileno=descriptors[0])
         line.setblocking(False)
         return ChildHandle(ANSWER.unpack(answer)[0], line)
@@ -107,9 +111,13 @@ class ProcessPool:
         async with self._asking:
             await self._ask(b"r", child.pid)
             answer = self._nursery.recv(ANSWER.size)
-        if not answer:
-            self._lost()
-        return int(ANSWER.unpack(answer)[0]) if len(answer) == ANSWER.size else 0
+        if len(answer) < ANSWER.size:
+            self._end()
+        return int(ANSWER.unpack(answer)[0])
+
+    def _end(self) -> NoReturn:
+        self._lost()
+        raise NurseryGone("the process that forks children has ended") from None
 
     async def _ask(self, what: bytes, pid: int) -> None:
         """Sends a request and waits until its answer can be read; no caller is ever cancelled in here."""
@@ -118,8 +126,7 @@ class ProcessPool:
         try:
             await loop.sock_sendall(self._nursery, REQUEST.pack(what, pid))
         except OSError:
-            self._lost()
-            raise ChildDied("the process that forks children has ended") from None
+            self._end()
         readable = loop.create_future()
         descriptor = self._nursery.fileno()
         loop.add_reader(descriptor, _resolve, readable)
@@ -147,7 +154,7 @@ async def _read(loop: asyncio.AbstractEventLoop, line: socket.socket, size: int)
 def _ending(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code == -signal.SIGKILL:
-        return "was killed (SIGKILL: a timeout, or out of memory)"
+        return "was killed by SIGKILL (out of memory?)"
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"exited with code {code}"

@@ -3,7 +3,8 @@
 1. finds the handler by the task's name (none: parked), 2. decodes arguments and options (malformed: dead),
 3. runs the handler where it wants to run, under its timeout, 4. hands the outcome to the acker.
 Whatever a handler raises is its task's outcome and nobody else's. A task whose code was stopped from outside
-has no outcome: it goes back. If the process dies in here the task is still active in Redis, and is recovered.
+has no outcome: it goes back. A task whose own child process died has crashed: that is charged to it, and no attempt
+is. If the worker dies in here the task is still active in Redis, and is recovered.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ from ferryman_worker.counters import Counters, TaskCounters
 from ferryman_worker.drive import current_run, drive
 from ferryman_worker.outcome import (
     ChildDied,
+    Crash,
     DeadLetter,
     Failure,
+    NoChild,
+    NurseryGone,
     RetryLater,
     TimedOut,
     decide,
     describe,
     malformed,
+    not_started,
     unknown_name,
 )
 from ferryman_worker.pool import Pool
@@ -141,15 +146,29 @@ class Processor:
     def _raised(
         self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, error: BaseException, run_s: float
     ) -> None:
-        if slot.stopping and not isinstance(error, Retry):
+        if isinstance(error, NurseryGone) or (slot.stopping and not isinstance(error, Retry)):
             assert self._pool is not None
             self._pool.stopped(delivery)
             return
         if slot.timed_out and isinstance(error, (asyncio.CancelledError, Interrupted, ChildDied)):
             error = TimedOut(slot.timeout_s or 0.0).with_traceback(error.__traceback__)
-        failure = error.failure if isinstance(error, FailedInChild) else describe(error, part.handler.dead_letter_on)
+        if isinstance(error, ChildDied):
+            self._crashed(delivery, part.counters, str(error), run_s)
+            return
+        if isinstance(error, NoChild):
+            failure = not_started(error)
+        elif isinstance(error, FailedInChild):
+            failure = error.failure
+        else:
+            failure = describe(error, part.handler.dead_letter_on)
         part.counters.run_seconds.observe(run_s)
         self._fail(delivery, part.counters, settings, failure, run_s)
+
+    def _crashed(self, delivery: Delivery, counters: TaskCounters, reason: str, run_s: float) -> None:
+        counters.crashed += 1
+        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
+        logger.error("%s crashed (number %d): %s", delivery.name, delivery.crashes + 1, reason, extra=where)
+        self._acker.fail(delivery, Crash(reason), run_s)
 
     def _fail(
         self, delivery: Delivery, counters: TaskCounters, settings: RunSettings, failure: Failure, run_s: float

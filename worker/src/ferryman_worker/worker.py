@@ -38,9 +38,10 @@ from ferryman_worker.threads import ThreadPool
 
 logger = logging.getLogger(__name__)
 
-#: After the code was told to stop: how long it may take. A worker is declared dead two beats after its promise at
-#: the earliest, so this is how long a thread has before the process must exit with it.
+#: After the code was told to stop: how long it may take, unless its tasks may run elsewhere sooner.
 STOP_PATIENCE_S = 1.5
+#: Until this process has noticed that its promise has run out, and has ended.
+_NOTICE_S = 0.3
 #: The last words of a stopping worker: outcomes, and what goes back.
 SETTLE_PATIENCE_S = 5.0
 
@@ -118,16 +119,18 @@ class Worker:
             else:
                 logger.error("%s: stopping its code", why, extra={"worker": worker})
                 fetcher.go_quiet()
-            if not await self._stop_code():
-                if why is None:  # still the owner: there is time for last words about all other tasks
+            if not await self._stop_code(owner=why is None):
+                if why is None:  # still the owner: there is time for last words
                     await self._settle(fetcher, talk, SETTLE_PATIENCE_S)
-                exit_hard("a task's thread can't be stopped: the process ends with it")
+                    await self._registrar.resign(worker, "it was told to stop, and its code could not be")
+                exit_hard("a task's code can't be stopped: the process ends with it")
             await self._settle(fetcher, talk, None if why is not None else SETTLE_PATIENCE_S)
             left = await self._registrar.leave(worker)
             if why is None and not left:
                 self._stop.exit_code = self._stop.exit_code or 1
         except Exception:
             logger.exception("the worker itself failed")
+            await self._registrar.resign(worker, "the worker itself failed")
             exit_hard("its tasks must not run on without anybody who minds them")
         finally:
             pulse.watch(None)
@@ -183,11 +186,12 @@ class Worker:
         fetcher.go_quiet()
         await self.pool.ended(self._settings.grace_ms / 1_000, unless=lambda: self._stop.hurried or pulse.is_gone)
 
-    async def _stop_code(self) -> bool:
+    async def _stop_code(self, *, owner: bool) -> bool:
+        patience_s = STOP_PATIENCE_S if owner else min(STOP_PATIENCE_S, self._registrar.respite_s - _NOTICE_S)
         if self.pool.running:
             logger.warning("stopping %d running tasks", self.pool.running)
             self.pool.stop()
-        return await self.pool.ended(STOP_PATIENCE_S)
+        return await self.pool.ended(patience_s)
 
     async def _settle(self, fetcher: Fetcher, talk: asyncio.Task[None], patience_s: float | None) -> None:
         """Tells Redis every outcome, and gives back what was stopped; without a limit, a stop still sets one."""

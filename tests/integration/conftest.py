@@ -1,0 +1,20 @@
+"""Fixtures of the tests with whole worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from ferryman_yard.yard import Yard
+
+from ferryman.testing import Bench
+
+
+@pytest.fixture
+async def yard(real_bench: Bench, redis_url: str, tmp_path: Path) -> AsyncIterator[Yard]:
+    """A yard on the shared server. However a test ends, every task must be accounted for."""
+    made = Yard(real_bench, redis_url, tmp_path)
+    yield made
+    made.end()
+    assert (await real_bench.stats()).unaccounted == 0
