@@ -18,13 +18,16 @@ Argument = bytes | str | int | float
 class Call(Generic[T_co]):
     """One script (`script` is its file's name), or one plain command when `script` is empty.
 
-    `read` turns the raw reply into the result and may raise a FerrymanError.
+    `read` turns the raw reply into the result and may raise a FerrymanError. `then` is a command that must follow on
+    the same connection, whichever the call ends up on; with it, `read` is given the pair of replies, and the second
+    may be an error.
     """
 
     script: str
     keys: tuple[str, ...]
     args: tuple[Argument, ...]
     read: Callable[[Any], T_co]
+    then: tuple[Argument, ...] = ()
 
 
 def command(*words: Argument, read: Callable[[Any], T_co]) -> Call[T_co]:

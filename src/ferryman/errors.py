@@ -5,6 +5,12 @@ An error carries what it is about as attributes, and its message says what to do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ferryman.task import Enqueued
+
 
 class FerrymanError(Exception):
     """Base of every error raised by ferryman."""
@@ -28,6 +34,26 @@ class BrokerRefused(BrokerError):
 
 class QueueFull(BrokerError):
     """Redis is at its `maxmemory`. Nothing was enqueued; workers go on and make room."""
+
+
+class NotReplicated(BrokerError):
+    """The tasks are accepted and will most likely run, but too few replicas have confirmed them in time.
+
+    They are lost only if this Redis dies before it has told a replica. `accepted` are the tasks, `replicas` how many
+    confirmed, `wanted` how many should have. Sending them again under the same ids is harmless and waits anew.
+    """
+
+    def __init__(self, accepted: Sequence[Enqueued], replicas: int, wanted: int, reason: str = "") -> None:
+        ids = ", ".join(one.id for one in accepted[:3]) + (", …" if len(accepted) > 3 else "")
+        tasks = f"{len(accepted)} tasks are" if len(accepted) != 1 else "1 task is"
+        super().__init__(
+            f"{tasks} accepted ({ids}), but {replicas} of {wanted} replicas confirmed in time"
+            f"{f': {reason}' if reason else ''}. Sending again under the same id is harmless"
+        )
+        self.accepted = list(accepted)
+        self.replicas = replicas
+        self.wanted = wanted
+        self.reason = reason
 
 
 class ProtocolMismatch(BrokerError):

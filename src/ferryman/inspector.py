@@ -40,10 +40,16 @@ class QueueStats:
     hold: bool
     due_soon: int
     next_due_ms: int | None
-    run_ms_total: int
+    run_ms_total: int  # of all `runs`
+    unspent: int  # runs that asked for another one without spending an attempt
     orphaned: int  # held by workers whose deadline has passed
     policy_missing: bool
     now_ms: int
+
+    @property
+    def runs(self) -> int:
+        """Runs that came to their own end, well or not."""
+        return self.completed + self.failed + self.unspent
 
     def to_json_dict(self) -> dict[str, Any]:
         """The stable fields only."""
@@ -120,6 +126,7 @@ class Inspector:
             due_soon=due_soon,
             next_due_ms=next_due if next_due >= 0 else None,
             run_ms_total=counters.get("run_ms", 0),
+            unspent=counters.get("unspent", 0),
             orphaned=orphaned,
             policy_missing=not policy,
             now_ms=now,

@@ -158,26 +158,28 @@ class _Talk:
 
     def one(self, call: Call[T]) -> Dialogue[T]:
         yield from self._learn()
-        [reply] = yield [self._words(call)]
-        if isinstance(reply, NoScriptError):
-            [_, reply] = yield [("SCRIPT", "LOAD", self._script(call).text), self._words(call)]
-        if isinstance(reply, Exception):
-            raise translate(reply, self._client) from reply
-        return call.read(reply)
+        replies = yield self._commands(call)
+        if isinstance(replies[0], NoScriptError):
+            [_, *replies] = yield self._reloading(call)
+        return self._result(call, replies)
 
     def many(self, calls: Sequence[Call[Any]]) -> Dialogue[list[Any]]:
         if not calls:
             return []
         yield from self._learn()
-        replies = yield [self._words(call) for call in calls]
+        said = iter((yield [words for call in calls for words in self._commands(call)]))
         results: list[Any] = []
-        for call, first in zip(calls, replies, strict=True):
-            reply = first
-            if isinstance(reply, NoScriptError):
-                [_, reply] = yield [("SCRIPT", "LOAD", self._script(call).text), self._words(call)]
-            if isinstance(reply, (ConnectionError, TimeoutError, OSError)):
-                raise translate(reply, self._client) from reply
-            results.append(translate(reply, self._client) if isinstance(reply, Exception) else _read(call, reply))
+        for call in calls:
+            replies = [next(said), next(said)] if call.then else [next(said)]
+            if isinstance(replies[0], NoScriptError):
+                [_, *replies] = yield self._reloading(call)
+            for reply in replies:
+                if isinstance(reply, (ConnectionError, TimeoutError, OSError)):
+                    raise translate(reply, self._client) from reply
+            try:
+                results.append(self._result(call, replies))
+            except BrokerError as error:
+                results.append(error)
         return results
 
     def _learn(self) -> Dialogue[None]:
@@ -194,10 +196,25 @@ class _Talk:
     def _script(self, call: Call[Any]) -> scripts.Script:
         return scripts.load(call.script, bool(self._flags_known))
 
+    def _commands(self, call: Call[Any]) -> list[Words]:
+        return [self._words(call), call.then] if call.then else [self._words(call)]
+
+    def _reloading(self, call: Call[Any]) -> list[Words]:
+        return [("SCRIPT", "LOAD", self._script(call).text), *self._commands(call)]
+
     def _words(self, call: Call[Any]) -> Words:
         if not call.script:
             return call.args
         return ("EVALSHA", self._script(call).sha, len(call.keys), *call.keys, *call.args)
+
+    def _result(self, call: Call[T], replies: Sequence[Any]) -> T:
+        first = replies[0]
+        if isinstance(first, Exception):
+            raise translate(first, self._client) from first
+        if not call.then:
+            return call.read(first)
+        then = replies[1]
+        return call.read((first, translate(then, self._client) if isinstance(then, Exception) else then))
 
 
 def translate(error: Exception, client: redis.Redis | redis.asyncio.Redis) -> BrokerError:
@@ -211,6 +228,11 @@ def translate(error: Exception, client: redis.Redis | redis.asyncio.Redis) -> Br
         return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
     if isinstance(error, (ConnectionError, TimeoutError, OSError)):
         return BrokerUnavailable(f"Redis at {where} does not answer: {error}")
+    if str(error).startswith("NOREPLICAS"):
+        return BrokerUnavailable(
+            f"Redis at {where} takes no writes now: fewer replicas are in step than its min-replicas-to-write asks "
+            f"for. It takes them again when they are back; bring them back, or lower the setting ({error})"
+        )
     if isinstance(error, ReadOnlyError) or str(error).startswith(_NOT_NOW):
         return BrokerUnavailable(f"Redis at {where} takes no writes now: {error}")
     return BrokerRefused(f"Redis at {where}: {error}")
@@ -239,13 +261,6 @@ def _options(client_name: str | None, reply_timeout_s: float) -> dict[str, Any]:
         "socket_keepalive": True,
         "protocol": 2,
     }
-
-
-def _read(call: Call[Any], reply: Any) -> Any:
-    try:
-        return call.read(reply)
-    except BrokerError as error:
-        return error
 
 
 def _cannot_compile(error: ResponseError) -> bool:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ferryman.link import Link, SyncLink
+from ferryman.replication import ReplicaWait
 from ferryman.settings import RedisSettings
 
 
@@ -59,6 +60,11 @@ def sync_link_for(url: str | None) -> SyncLink:
     key = (os.getpid(), url)
     # No lock, which a fork might copy while it is held: a link that loses this race has opened nothing yet.
     return _sync_links.get(key) or _sync_links.setdefault(key, SyncLink.from_url(_resolve(url)))
+
+
+def replica_wait() -> ReplicaWait:
+    """What the environment says about waiting for replicas. Raises BadSetting naming the variable."""
+    return ReplicaWait.from_env(os.environ)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from weakref import WeakKeyDictionary
 from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.call import Call
-from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask
+from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask, NotReplicated
 from ferryman.link import Link, SyncLink
-from ferryman.pools import link_for, sync_link_for
+from ferryman.pools import link_for, replica_wait, sync_link_for
+from ferryman.replication import ReplicaWait
 from ferryman.task import Enqueued, NewTask
 
 #: Waits before a lost enqueue is sent again (seconds), and how long after the first one no more are sent.
@@ -57,11 +58,15 @@ Waiting = tuple[WorkItem, asyncio.Future[Enqueued]]
 
 
 class Producer:
-    """Enqueues tasks of one queue. Opens nothing before the first one."""
+    """Enqueues tasks of one queue. Opens nothing before the first one.
 
-    def __init__(self, queue: str, redis_url: str | None = None) -> None:
+    `wait` is for how many replicas an enqueue waits; None leaves that to the environment at the first one.
+    """
+
+    def __init__(self, queue: str, redis_url: str | None = None, wait: ReplicaWait | None = None) -> None:
         self.queue = queue
         self._redis_url = redis_url
+        self._wait = wait
         self._broker = Broker(queue)
         self._announced_s: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
         self._busy: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
@@ -72,7 +77,7 @@ class Producer:
         """Enqueue one task: at once when nobody else does, otherwise with those of the same tick of the loop.
 
         Raises BrokerUnavailable when Redis does not answer (the task may have been accepted all the same),
-        QueueFull, BrokerRefused or ProtocolMismatch.
+        NotReplicated (it was accepted), QueueFull, BrokerRefused or ProtocolMismatch.
         """
         link = link_for(self._redis_url)
         if self._busy.get(link):
@@ -116,9 +121,9 @@ class Producer:
             replies = await self._send(link, [item for item, _ in gathered])
         except BaseException as error:
             # Whoever waits must hear of it, whatever it is.
-            for _, accepted in gathered:
+            for (_, accepted), own in zip(gathered, _shares(error, len(gathered)), strict=True):
                 if not accepted.done():
-                    accepted.set_exception(error) if isinstance(error, Exception) else accepted.cancel()
+                    accepted.set_exception(own) if isinstance(own, Exception) else accepted.cancel()
             if not isinstance(error, Exception):
                 raise
         else:
@@ -145,7 +150,9 @@ class Producer:
         return replies
 
     def _enqueue_batch(self, link: Link | SyncLink, batch: Sequence[WorkItem]) -> Steps[list[Enqueued]]:
-        enqueue = self._broker.enqueue([item.task for item in batch])
+        if self._wait is None:
+            self._wait = replica_wait()
+        enqueue = self._wait.after(self._broker.enqueue([item.task for item in batch]))
         pauses = iter(RESEND_PAUSES_S)
         started_s = time.monotonic()
         is_resend = False
@@ -211,6 +218,13 @@ def _owned(item: WorkItem, reply: Enqueued) -> Enqueued:
     if item.own_id and not reply.created and reply.id == item.task.id:
         return Enqueued(reply.id, True)
     return reply
+
+
+def _shares(error: BaseException, count: int) -> list[BaseException]:
+    """The error for each of `count` callers who share a batch; of accepted tasks it names their own only."""
+    if isinstance(error, NotReplicated) and len(error.accepted) == count:
+        return [NotReplicated([own], error.replicas, error.wanted, error.reason) for own in error.accepted]
+    return [error] * count
 
 
 def _of_queue(queue: str, items: Iterable[WorkItem]) -> Iterator[WorkItem]:

@@ -21,6 +21,7 @@ from ferryman.handler import AnyHandler, Handler, RunIn
 from ferryman.manifest import Manifest
 from ferryman.options import EnqueueKwargs, EnqueueOptions, task_options
 from ferryman.producer import Producer, WorkItem
+from ferryman.replication import DEFAULT_TIMEOUT, ReplicaWait
 from ferryman.task import Enqueued, check_task_name
 
 P = ParamSpec("P")
@@ -36,13 +37,26 @@ class Queue:
     """A queue by its name, which is also its TaskQueue's and at most 63 characters of a-z, 0-9, '-' and '.'.
 
     `redis_url` is for producers; without it they read FERRYMAN_REDIS_URL, then the file that
-    FERRYMAN_REDIS_URL_FILE names, then try the Redis on this machine. Raises InvalidTask for a bad name.
+    FERRYMAN_REDIS_URL_FILE names, then try the Redis on this machine.
+
+    `wait_replicas`: an enqueue returns when so many replicas have confirmed it, or raises NotReplicated after
+    `wait_replicas_timeout`; without them FERRYMAN_WAIT_REPLICAS and FERRYMAN_WAIT_REPLICAS_TIMEOUT say so, and
+    without those nobody waits. Raises InvalidTask for a bad name or number.
     """
 
-    def __init__(self, name: str, *, lifespan: Lifespan | None = None, redis_url: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        lifespan: Lifespan | None = None,
+        redis_url: str | None = None,
+        wait_replicas: int | None = None,
+        wait_replicas_timeout: Duration = DEFAULT_TIMEOUT,
+    ) -> None:
         if lifespan is not None and (not callable(lifespan) or inspect.isasyncgenfunction(lifespan)):
             raise TypeError(f"queue {name!r}: lifespan={lifespan!r} needs @asynccontextmanager above it")
-        self.producer = Producer(name, redis_url)
+        wait = None if wait_replicas is None else ReplicaWait.of(wait_replicas, wait_replicas_timeout)
+        self.producer = Producer(name, redis_url, wait)
         self.name = name
         self.lifespan = lifespan
         self.handlers: dict[str, AnyHandler] = {}
@@ -106,7 +120,7 @@ class Queue:
         """Enqueue a task by its name: its handler may live in another repository.
 
         A handler of this queue that is known here checks the arguments; otherwise the worker does. Raises
-        InvalidTask, PayloadTooLarge, BrokerUnavailable, QueueFull, BrokerRefused or ProtocolMismatch.
+        InvalidTask, PayloadTooLarge, BrokerUnavailable, NotReplicated, QueueFull, BrokerRefused or ProtocolMismatch.
         """
         return await self.producer.enqueue(self.named(task, args, **options))
 

@@ -35,7 +35,9 @@ class Sender(Generic[P]):
         return WorkItem(self._producer.queue, self._options.new_task(self.name, encoded), not self._options.id)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
-        """Enqueue one task. Also raises BrokerUnavailable, QueueFull, BrokerRefused and ProtocolMismatch."""
+        """Enqueue one task. Also raises BrokerUnavailable, NotReplicated, QueueFull, BrokerRefused and
+        ProtocolMismatch.
+        """
         return await self._producer.enqueue(self.task(*args, **kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:

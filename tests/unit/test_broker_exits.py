@@ -1,4 +1,4 @@
-"""complete, retry, dead_letter, requeue: every exit from active is fenced by the delivery's token."""
+"""complete, retry, dead_letter, requeue, crash: every exit from active is fenced by the delivery's token."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ EXITS: dict[str, Exit] = {
     "retry": lambda b, worker, id, token: b.broker.retry(worker, id, token, delay_ms=1_000),
     "dead_letter": lambda b, worker, id, token: b.broker.dead_letter(worker, id, token, error="no"),
     "requeue": lambda b, worker, id, token: b.broker.requeue(worker, [(id, token)]),
+    "crash": lambda b, worker, id, token: b.broker.crash(worker, id, token, reason="no"),
 }
 every_exit = pytest.mark.parametrize("exit", EXITS.values(), ids=EXITS)
 
@@ -64,10 +65,10 @@ async def test_retry_that_spends_nothing_is_no_failure(bench: Bench) -> None:
     [held] = await bench.hold_active("w", "t")
 
     async with bench.changes() as changes:
-        await bench.run(bench.broker.retry("w", "t", held.token, delay_ms=5_000, spend=False))
+        await bench.run(bench.broker.retry("w", "t", held.token, delay_ms=5_000, spend=False, run_ms=7))
 
     assert changes["task:t"] == {"state": "delayed", "worker": None}
-    assert changes["stats"] == {"retried": "1", "run_ms": "0"}
+    assert changes["stats"] == {"retried": "1", "unspent": "1", "run_ms": "7"}
 
 
 async def test_dead_letter_keeps_everything_a_person_needs(bench: Bench) -> None:

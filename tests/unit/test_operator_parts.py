@@ -1,4 +1,4 @@
-"""The small parts: rates, the world, endpoints, what a Redis error means, settings, health."""
+"""The small parts: the world, endpoints, what a Redis error means, settings, health."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ferryman_operator.backlog import unmeasured
 from ferryman_operator.cluster import ClusterError, NotFound
 from ferryman_operator.endpoints import Endpoints, NoEndpoint
 from ferryman_operator.health import Health
-from ferryman_operator.rates import ASSUMED_SERVICE_S, Counters, updated
 from ferryman_operator.settings import OperatorSettings
 from ferryman_operator.spec import RedisRef
 from ferryman_operator.world import Kind, World
@@ -20,36 +19,6 @@ from ferryman.errors import BrokerRefused, BrokerUnavailable, ProtocolMismatch
 from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.settings import BadSetting
-
-
-def counters(at_s: float, enqueued: int = 0, runs: int = 0, run_ms: int = 0) -> Counters:
-    return Counters(at_s, enqueued, runs, run_ms)
-
-
-def test_rates_begin_with_the_queues_whole_life() -> None:
-    assert updated(None, counters(0, 500, runs=100, run_ms=40_000)).service_s == 0.4
-    assert updated(None, counters(0)).service_s == ASSUMED_SERVICE_S
-
-
-def test_the_first_runs_replace_the_assumption_and_later_ones_only_shift_it() -> None:
-    rates = updated(updated(None, counters(0)), counters(1, runs=1, run_ms=100))
-    assert rates.service_s == pytest.approx(0.1)
-    rates = updated(rates, counters(2, runs=2, run_ms=10_100))
-    assert 0.1 < rates.service_s < 1.0
-
-
-def test_a_burst_hardly_counts_as_a_rate_and_a_steady_flow_does() -> None:
-    burst = updated(updated(None, counters(0)), counters(1, enqueued=1000))
-    assert burst.arrivals_per_s < 20
-    steady = updated(None, counters(0))
-    for second in range(1, 300):
-        steady = updated(steady, counters(second, enqueued=50 * second))
-    assert steady.arrivals_per_s == pytest.approx(50, rel=0.02)
-
-
-def test_counters_that_went_back_start_anew() -> None:
-    rates = updated(updated(None, counters(0, 500, 100, 40_000)), counters(1, 3, 0, 0))
-    assert (rates.arrivals_per_s, rates.service_s) == (0.0, ASSUMED_SERVICE_S)
 
 
 def body(name: str, version: int, namespace: str = "ns") -> dict[str, Any]:

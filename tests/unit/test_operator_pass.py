@@ -332,3 +332,20 @@ async def test_a_worker_whose_process_ended_is_reported_to_redis_once(scene: Sce
     await scene.turn()
     [row] = await scene.link.run(WorkerRegistry("q").list())
     assert row.deadline_ms - scene.tracked.reading.stats.now_ms == 15_000  # type: ignore[union-attr]
+
+
+async def test_a_worker_whose_pod_was_deleted_by_force_is_reported_until_it_is_gone(scene: Scene) -> None:
+    """It may live on for a while, and each of its beats takes the hint back."""
+    await scene.turn()
+    await scene.worker()
+    body = {"name": "worker", "ready": True, "state": {"running": {}}}
+    metadata = {"namespace": "ns", "name": "q-worker-1", "uid": UID, "resourceVersion": "9"}
+    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    status = {"phase": "Running", "containerStatuses": [body]}
+    pod = {"metadata": metadata, "spec": {"nodeName": "node0"}, "status": status}
+    scene.world.observe(Kind.POD, "DELETED", pod)
+    for _ in range(2):
+        await scene.turn()
+        [row] = await scene.link.run(WorkerRegistry("q").list())
+        assert row.deadline_ms - scene.tracked.reading.stats.now_ms == 2_000  # type: ignore[union-attr]
+        await scene.link.run(WorkerRegistry("q").beat(WORKER, 15_000))

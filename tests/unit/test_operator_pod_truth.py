@@ -72,19 +72,24 @@ def test_anything_else_proves_nothing(terminated: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "gone"),
+    ("body", "reason", "surely"),
     [
-        pytest.param(pod_body(state={"terminated": KILLED}), ["OOMKilled, exit code 137"], id="its containers ended"),
         pytest.param(
-            pod_body(state={"terminated": {"reason": "Completed", "exitCode": 0}}), ["PodDeleted"], id="ended silently"
+            pod_body(state={"terminated": KILLED}), "OOMKilled, exit code 137", True, id="its containers ended"
         ),
-        pytest.param(pod_body(node=""), ["PodDeleted"], id="was never scheduled"),
-        pytest.param(pod_body(), [], id="deleted by force: the process may live on"),
+        pytest.param(
+            pod_body(state={"terminated": {"reason": "Completed", "exitCode": 0}}),
+            "PodDeleted",
+            True,
+            id="ended silently",
+        ),
+        pytest.param(pod_body(node=""), "PodDeleted", True, id="was never scheduled"),
+        pytest.param(pod_body(), "PodDeleted", False, id="deleted by force: the process may live on"),
     ],
 )
-def test_a_deleted_pod_is_proof_only_when_nothing_can_run(body: dict[str, Any], gone: list[str]) -> None:
+def test_a_deleted_pod_is_proof_only_when_nothing_can_run(body: dict[str, Any], reason: str, surely: bool) -> None:
     found = proven_gone([Worker(OLD)], {}, {UID: pod_from(body)})
-    assert [one.reason for one in found] == gone
+    assert found == [Gone(OLD, reason, exempt=not surely, surely=surely)], "who ran to the last did not crash"
 
 
 def test_a_pod_that_was_never_seen_to_end_proves_nothing() -> None:

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ferryman_operator.rates import ARRIVAL_MEMORY_S
+from ferryman_operator.rates import arrival_memory_s
 from ferryman_operator.spec import Scaling, ScalingMode, StopPolicy
 
 #: When tasks wait too long although all workers run, one step at most doubles the workers.
 MOST_GROWTH: Final = 2.0
+
+#: So much of a worker is not worth another one: what is left of an old rate must not make the same burst look larger.
+TOLERANCE: Final = 0.05
+
+#: Workers go in one step for each of so many parts of a cooldown, at most: a burst that ebbs away is one step down.
+STEPS_PER_COOLDOWN: Final = 10
 
 
 class Reason(StrEnum):
@@ -39,27 +45,38 @@ class Demand:
 
     waiting: int  # could run now, with those that workers hold but have not started
     busy: int  # slots in use
+    busy_of_late: float  # the same, smoothed
     due_soon: int  # delayed, due within seconds
     orphaned: int  # held by workers that fell silent; they will wait again
     oldest_age_s: float  # of the oldest waiting task
-    arrivals_per_s: float
+    arrivals_per_s: float  # of late, bursts included
+    flow_per_s: float  # what arrives most of the time
     service_s: float  # one run
+    silent_s: float  # since a run last ended, while some were under way
+
+    @property
+    def backlog(self) -> int:
+        """Tasks that no slot has taken yet."""
+        return self.waiting + self.due_soon + self.orphaned
 
     @property
     def is_zero(self) -> bool:
         """Nothing to do, now or soon."""
-        return not (self.waiting or self.busy or self.due_soon or self.orphaned)
+        return not (self.backlog or self.busy)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What one decision hands to the next.
 
-    `peaks` are the wishes of the last cooldown that no later wish has reached: (when, replicas), falling.
+    `peaks` are the workers that the moments of the last cooldown could have made use of, without those that a later
+    one exceeded: (when, workers), falling. `enough_since_s` is since when as many workers run as the estimate asks
+    for, and yet tasks wait.
     """
 
+    wanted: int = 0
     peaks: tuple[tuple[float, int], ...] = ()
-    grown_for_age_s: float = -math.inf
+    enough_since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +105,7 @@ def decide(
     `demand` is None when it is not known; `current` are the replicas that there are, and `settled` says whether
     all of them run. `memory` is None at the first decision, which therefore removes nothing for a cooldown.
     """
-    stay = Memory(((now_s, current),))
+    stay = Memory(current, ((now_s, current),))
     if hold is StopPolicy.HOLD_AND_DRAIN:
         return Decision(0, Reason.HOLD, "on hold; workers go when they have finished", stay)
     if hold is StopPolicy.HOLD:
@@ -98,48 +115,96 @@ def decide(
         wanted = min(max(wish, scaling.min_replicas), scaling.max_replicas)
         return Decision(wanted, Reason.EXTERNAL, f"spec.replicas is {scaling.replicas}", stay)
     if demand is None:
-        return Decision(current, Reason.NO_MEASUREMENT, f"no measurement; staying at {current}", stay)
+        # The floor is the spec's word and no measurement; the ceiling waits, for nobody can be drained now.
+        wanted = max(current, scaling.min_replicas)
+        return Decision(wanted, Reason.NO_MEASUREMENT, f"no measurement; staying at {wanted}", stay)
 
     memory = memory or stay
-    needed, reason, memory = _needed(scaling, concurrency, demand, current, settled, memory, now_s)
-    bounded = min(max(needed, scaling.min_replicas), scaling.max_replicas)
-    recent = tuple(peak for peak in memory.peaks if now_s - peak[0] < scaling.cooldown_s and peak[1] > bounded)
-    memory = Memory((*recent, (now_s, bounded)), memory.grown_for_age_s)
-    wanted = min(memory.peaks[0][1], scaling.max_replicas)
-
-    if wanted > bounded:
+    slots = _slots(scaling, demand)
+    needed = _workers(slots, concurrency) if demand.is_zero else max(1, _workers(slots, concurrency))
+    reason = Reason.BACKLOG_DRAIN if demand.waiting or demand.busy or demand.orphaned else Reason.DUE_SOON
+    enough_since_s = _enough_since(scaling, demand, current, settled, needed, memory, now_s)
+    late = demand.oldest_age_s / scaling.target_latency_s
+    kept = current if late > 1 else 0  # nobody goes while tasks wait too long
+    if late > 1 and enough_since_s is not None and now_s - enough_since_s >= scaling.target_latency_s:
+        # What waited when the workers became enough should be gone by now, so the estimate is off: grow by what is
+        # observed, and give the new workers as long before judging again.
+        kept, enough_since_s = math.ceil(current * min(late, MOST_GROWTH)), None
+    kept = min(kept, _workers(demand.backlog + demand.busy, concurrency))
+    if kept > max(needed, memory.wanted):
+        needed, reason = kept, Reason.OLDEST_AGE
+    useful = max(needed, kept, _workers(slots + _headroom(scaling, demand), concurrency))
+    peaks = _peaks(memory, now_s, scaling, useful)
+    wanted = _bounded(max(needed, min(memory.wanted, peaks[0][1])), scaling)
+    if wanted > max(needed, scaling.min_replicas):
         reason = Reason.COOLDOWN
     elif needed > scaling.max_replicas:
         reason = Reason.CEILING
     elif needed < scaling.min_replicas or demand.is_zero:
         reason = Reason.FLOOR
-    return Decision(wanted, reason, _sentence(scaling, demand, needed, reason), memory)
+    return Decision(wanted, reason, _sentence(scaling, demand, needed, reason), Memory(wanted, peaks, enough_since_s))
 
 
-def _needed(
-    scaling: Scaling, concurrency: int, demand: Demand, current: int, settled: bool, memory: Memory, now_s: float
-) -> tuple[int, Reason, Memory]:
-    """Workers that the demand calls for, before any bounds."""
+def _slots(scaling: Scaling, demand: Demand) -> float:
+    """Slots that the demand calls for, each running one task at a time.
+
+    A slot starts target / service tasks within the target latency; a long task, however long, needs one slot and no
+    more. So an estimate that is far off costs at most a slot per task that waits or arrives within the target.
+    """
     if demand.is_zero:
-        return 0, Reason.FLOOR, memory
-    backlog = demand.waiting + demand.due_soon + demand.orphaned
-    drain_slots = backlog * demand.service_s / scaling.target_latency_s
-    # Little's law on what arrives steadily. Tasks that still wait are in the rate too, and must not count twice:
-    # a burst would call for more workers than the same work that has waited for long.
-    steady_per_s = max(0.0, demand.arrivals_per_s - backlog / ARRIVAL_MEMORY_S)
-    steady_slots = steady_per_s * demand.service_s
-    needed = max(1, math.ceil(max(drain_slots + steady_slots, demand.busy) / concurrency))
-    reason = Reason.BACKLOG_DRAIN if demand.waiting or demand.busy or demand.orphaned else Reason.DUE_SOON
+        return 0.0
+    target_s, service_s = scaling.target_latency_s, demand.service_s
+    drain = demand.backlog * min(service_s / target_s, 1.0)
+    # Little's law on what arrives steadily. A burst that is over tells nothing of the next second.
+    steady = min(_fresh_per_s(scaling, demand), demand.flow_per_s) * min(service_s, target_s)
+    # Long tasks hold their slots beyond the target; all of them do when no run was ever known to take so long.
+    unheard_of = demand.silent_s >= max(service_s, target_s)
+    held_share = 1.0 if unheard_of else 1 - min(1.0, target_s / service_s) if service_s else 0.0
+    # What has been in use for long is needed, whatever the estimate says.
+    return max(drain + max(steady, demand.busy * held_share), min(demand.busy, demand.busy_of_late))
 
-    # Tasks that wait too long while all workers run: the estimate is off, so grow by what was observed, and then
-    # give the new workers the time of one target before judging again.
-    late = demand.oldest_age_s / scaling.target_latency_s
-    rested = now_s - memory.grown_for_age_s >= scaling.target_latency_s
-    if demand.waiting and late > 1 and settled and rested and current > 0:
-        aged = math.ceil(current * min(late, MOST_GROWTH))
-        if aged > needed:
-            return aged, Reason.OLDEST_AGE, Memory(memory.peaks, now_s)
-    return needed, reason, memory
+
+def _headroom(scaling: Scaling, demand: Demand) -> float:
+    """Slots that random arrivals may add within a target: nobody is removed who would be back within a minute."""
+    if demand.is_zero:
+        return 0.0
+    fresh = _fresh_per_s(scaling, demand) * min(demand.service_s, 2 * scaling.target_latency_s)
+    return max(0.0, math.sqrt(fresh) - 0.5)
+
+
+def _fresh_per_s(scaling: Scaling, demand: Demand) -> float:
+    """Arrivals but for the tasks that still wait: they are in the rate too, and must not count twice.
+
+    A burst would call for more workers than the same work that has waited for long.
+    """
+    memory_s = arrival_memory_s(scaling.target_latency_s, scaling.cooldown_s)
+    return max(0.0, demand.arrivals_per_s - demand.waiting / memory_s)
+
+
+def _enough_since(
+    scaling: Scaling, demand: Demand, current: int, settled: bool, needed: int, memory: Memory, now_s: float
+) -> float | None:
+    """Since when there are as many workers as the estimate asks for, all running, and yet tasks wait."""
+    enough = settled and current > 0 and current >= min(needed, scaling.max_replicas)
+    if not (enough and demand.waiting):
+        return None
+    return now_s if memory.enough_since_s is None else memory.enough_since_s
+
+
+def _peaks(memory: Memory, now_s: float, scaling: Scaling, useful: int) -> tuple[tuple[float, int], ...]:
+    """The peaks with this moment's, without those that are over: by time, or because this one is as high."""
+    step_s = scaling.cooldown_s / STEPS_PER_COOLDOWN
+    at_s = math.ceil(now_s / step_s) * step_s if step_s else now_s
+    recent = tuple(peak for peak in memory.peaks if now_s - peak[0] < scaling.cooldown_s and peak[1] > useful)
+    return recent if recent and recent[-1][0] >= at_s else (*recent, (at_s, useful))
+
+
+def _workers(slots: float, concurrency: int) -> int:
+    return math.ceil(slots / concurrency - TOLERANCE)
+
+
+def _bounded(wanted: int, scaling: Scaling) -> int:
+    return min(max(wanted, scaling.min_replicas), scaling.max_replicas)
 
 
 def _sentence(scaling: Scaling, demand: Demand, needed: int, reason: Reason) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ferryman import durability
 from ferryman.call import Call
+from ferryman.durability import Durability
 from ferryman.errors import BrokerError, ProtocolMismatch
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import Link
@@ -45,22 +47,36 @@ class Reading:
     def counters(self) -> Counters:
         """What rates are made from."""
         stats = self.stats
-        return Counters(self.taken_s, stats.enqueued, stats.completed + stats.failed, stats.run_ms_total)
+        # Every run that ended took a task out of line; retries and due tasks come into it like new ones.
+        return Counters(
+            at_s=self.taken_s,
+            arrived=stats.waiting + stats.active + stats.runs,
+            runs=stats.runs,
+            run_ms_total=stats.run_ms_total,
+            busy=self._slots_in_use()[0],
+        )
 
     def demand(self, rates: Rates) -> Demand:
         """What workers are needed for. A worker may hold more than it runs; what it has not started still waits."""
-        alive = [worker for worker in self.workers if worker.deadline_ms > self.stats.now_ms]
-        busy = sum(min(worker.active, worker.concurrency or worker.active) for worker in alive)
-        ahead = sum(worker.active for worker in alive) - busy
+        busy, ahead = self._slots_in_use()
         return Demand(
             waiting=self.stats.waiting + ahead,
             busy=busy,
+            busy_of_late=rates.busy,
             due_soon=self.stats.due_soon,
             orphaned=self.stats.orphaned,
             oldest_age_s=self.stats.oldest_waiting_s,
             arrivals_per_s=rates.arrivals_per_s,
+            flow_per_s=rates.flow_per_s,
             service_s=rates.service_s,
+            silent_s=rates.silent_s,
         )
+
+    def _slots_in_use(self) -> tuple[int, int]:
+        """Slots that run a task, and the tasks that living workers hold beyond that."""
+        alive = [worker for worker in self.workers if worker.deadline_ms > self.stats.now_ms]
+        busy = sum(min(worker.active, worker.concurrency or worker.active) for worker in alive)
+        return busy, sum(worker.active for worker in alive) - busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +92,34 @@ class Unmeasured:
         return self.reason == "AuthenticationFailed"
 
 
-async def measure(link: Link, questions: Sequence[Question], timeout_s: float) -> list[Reading | Unmeasured]:
-    """One answer per question, in order."""
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One answer per question, in order; `reached` tells whether Redis answered at all."""
+
+    answers: list[Reading | Unmeasured]
+    reached: bool
+    durability: Durability | None = None  # None when it was not asked for
+
+
+async def measure(
+    link: Link, questions: Sequence[Question], timeout_s: float, *, with_durability: bool = False
+) -> Measurement:
+    """Ask all questions of one Redis, and on demand what it says of its durability, in one round trip."""
     calls: list[Call[Any]] = []
     for question in questions:
         if question.claim:
             calls.append(QueuePolicy(question.queue).claim(question.claim, CLAIM_LEASE_MS))
         calls += [Inspector(question.queue).stats(), WorkerRegistry(question.queue).list()]
+    if with_durability:
+        calls += durability.questions()
     try:
         async with asyncio.timeout(timeout_s):
             replies = iter(await link.run_all(calls))
     except (BrokerError, OSError, TimeoutError) as error:
-        return [unmeasured(error, timeout_s)] * len(questions)
+        return Measurement([unmeasured(error, timeout_s)] * len(questions), reached=False)
     taken_s = time.monotonic()
-    return [_answer(question, replies, taken_s) for question in questions]
+    answers = [_answer(question, replies, taken_s) for question in questions]
+    return Measurement(answers, True, durability.judge(list(replies)) if with_durability else None)
 
 
 def _answer(question: Question, replies: Iterator[Any], taken_s: float) -> Reading | Unmeasured:
@@ -116,6 +146,8 @@ def unmeasured(error: BaseException, timeout_s: float) -> Unmeasured:
         return Unmeasured("ConnectionRefused", message)
     if any(isinstance(cause, TimeoutError) for cause in causes) or "TimeoutError" in names:
         return Unmeasured("Timeout", message)
+    if "takes no writes now" in message:
+        return Unmeasured("WritesRefused", message)
     if "BusyLoadingError" in names:
         return Unmeasured("Loading", message)
     return Unmeasured("Refused" if type(error).__name__ == "BrokerRefused" else "ConnectionFailed", message)

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferryman.durability import Durability
 from ferryman_operator.autoscaler import Decision, Reason
 from ferryman_operator.backlog import Unmeasured
 from ferryman_operator.spec import StopPolicy
 
 Condition = dict[str, Any]
+
+#: Why a queue whose Redis would throw its tasks away is not Ready.
+REDIS_EVICTS = "RedisEvicts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Findings:
     generation: int
     invalid: str = ""  # what is wrong with the spec
     unmeasured: Unmeasured | None = None
+    durability: Durability | None = None  # None when Redis has not been asked, or does not answer
     claimed_by: str = ""  # the other TaskQueue that owns the queue
     refusal: tuple[str, str] | None = None  # reason and message of what the API server refused
     policy_written: bool = False
@@ -37,6 +42,7 @@ def conditions(found: Findings) -> list[Condition]:
     parts = [
         _spec_valid(found),
         _broker_reachable(found),
+        _redis_durable(found),
         _policy_synced(found),
         _scaling_active(found),
         _paused(found),
@@ -57,7 +63,7 @@ def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], now: str)
 
 
 def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
-    spec_valid, broker, policy, *_ = parts
+    spec_valid, broker, durable, policy, *_ = parts
     if spec_valid["status"] == "False":
         return _condition(found, "Ready", "False", spec_valid["reason"], spec_valid["message"])
     if found.claimed_by:
@@ -68,6 +74,9 @@ def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
         return _condition(found, "Ready", "False", "QueueClaimed", message)
     if broker["status"] != "True":
         return _condition(found, "Ready", "False", broker["reason"], broker["message"])
+    if found.durability and found.durability.evicts:
+        # It is refused, but its workers run on: to stop them would only make it reach its maxmemory sooner.
+        return _condition(found, "Ready", "False", REDIS_EVICTS, durable["message"])
     if found.refusal:
         return _condition(found, "Ready", "False", *found.refusal)
     if policy["status"] != "True":
@@ -96,6 +105,13 @@ def _broker_reachable(found: Findings) -> Condition:
     # Where Redis is not even known, nothing can be said of it.
     status = "Unknown" if found.unmeasured.reason.startswith("Secret") else "False"
     return _condition(found, "BrokerReachable", status, found.unmeasured.reason, found.unmeasured.message)
+
+
+def _redis_durable(found: Findings) -> Condition:
+    if found.durability is None:
+        return _condition(found, "RedisDurable", "Unknown", "NotAsked", "Redis was not reached; see BrokerReachable")
+    status = {True: "True", False: "False", None: "Unknown"}[found.durability.durable]
+    return _condition(found, "RedisDurable", status, found.durability.reason, found.durability.message)
 
 
 def _policy_synced(found: Findings) -> Condition:

@@ -85,6 +85,9 @@ class _Queues(Collector):
         unaccounted = _gauge("ferryman_queue_unaccounted", "Tasks that are in no state; must be 0.")
         workers = _gauge("ferryman_queue_workers", "Workers that are registered and beat.")
         reachable = _gauge("ferryman_queue_broker_reachable", "1 when the queue's Redis answered the last time.")
+        durable = _gauge(
+            "ferryman_queue_redis_durable", "1 when Redis says that it keeps tasks, 0 when it may lose some."
+        )
         wanted = _gauge("ferryman_workers_wanted", "Workers that the operator wants.")
         ready = _gauge("ferryman_workers_ready", "Workers whose pods are ready.")
         for tracked in list(self._tracked.values()):
@@ -93,6 +96,8 @@ class _Queues(Collector):
             labels = [tracked.namespace, tracked.spec.queue]
             reading = tracked.reading
             reachable.add_metric(labels, float(isinstance(reading, Reading)))
+            if tracked.durability and tracked.durability.durable is not None:
+                durable.add_metric(labels, float(tracked.durability.durable))
             if isinstance(reading, Reading):
                 stats = reading.stats
                 for state in _STATES:
@@ -106,7 +111,7 @@ class _Queues(Collector):
                 wanted.add_metric(labels, tracked.decision.wanted)
             deployment = self._world.get(Kind.DEPLOYMENT, tracked.namespace, names.worker_deployment(tracked.name))
             ready.add_metric(labels, ((deployment or {}).get("status") or {}).get("readyReplicas", 0))
-        yield from (tasks, events, oldest, unaccounted, workers, reachable, wanted, ready)
+        yield from (tasks, events, oldest, unaccounted, workers, reachable, durable, wanted, ready)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

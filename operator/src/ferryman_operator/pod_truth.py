@@ -31,11 +31,15 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A worker whose process has ended. `exempt` when Kubernetes announced it, so that no crash is charged."""
+    """A worker whose process has ended, or is about to. `exempt` when Kubernetes announced it: no crash is charged.
+
+    `surely` is False when it may live on for a while: a beat takes the hint back, so it must be given again.
+    """
 
     worker: str
     reason: str
     exempt: bool
+    surely: bool = True
 
 
 def pod_uid(worker: str) -> str:
@@ -44,7 +48,7 @@ def pod_uid(worker: str) -> str:
 
 
 def proven_gone(workers: Iterable[Worker], pods: Mapping[str, Pod], deleted: Mapping[str, Pod]) -> list[Gone]:
-    """The registered workers whose end is proven.
+    """The registered workers whose end is proven, and those whose pod was deleted by force.
 
     `pods` are those that exist and `deleted` those whose DELETED event was seen, in their last state, by uid.
     """
@@ -54,12 +58,16 @@ def proven_gone(workers: Iterable[Worker], pods: Mapping[str, Pod], deleted: Map
         pod = pods.get(uid) or deleted.get(uid)
         if pod is None:
             continue
+        exempt = pod.terminating and pod.disrupted
         reason = next((end.reason for end in pod.exits if end.worker == worker.id), "")
-        # A pod that was deleted by force may still run; only ended containers, or none at all, are proof.
-        if not reason and uid not in pods and (pod.ended or not pod.scheduled):
-            reason = "PodDeleted"
         if reason:
-            gone.append(Gone(worker.id, reason, exempt=pod.terminating and pod.disrupted))
+            gone.append(Gone(worker.id, reason, exempt))
+        elif uid not in pods:
+            # Ended containers, or none at all, are proof. Deleted by force, it is told to end and nobody waits for it:
+            # it may run on, on a node that nobody reaches even for long, and then its beats say so. As it ran to the
+            # last, no task of its own was what ended it.
+            surely = pod.ended or not pod.scheduled
+            gone.append(Gone(worker.id, "PodDeleted", exempt or not surely, surely))
     return gone
 
 

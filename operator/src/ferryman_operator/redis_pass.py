@@ -10,7 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
+from ferryman.durability import Durability
 from ferryman.errors import BrokerError
 from ferryman.link import Link
 from ferryman_operator.backlog import Question, Reading, Unmeasured, measure
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 #: A claim is renewed this often; its lease is three times as long.
 CLAIM_EVERY_S = 5.0
 
+#: A Redis is asked this often how durable it is, and at once when it is back.
+DURABILITY_EVERY_S = 30.0
+
 
 class RedisPass:
     """The passes; what is remembered between them is in the tracked queues."""
@@ -39,6 +44,7 @@ class RedisPass:
         self._reporter = reporter
         self._endpoints = endpoints
         self._settings = settings
+        self._durability: WeakKeyDictionary[Link, tuple[float, Durability]] = WeakKeyDictionary()  # and when asked
 
     async def run(self, link: Link | Unmeasured, queues: Sequence[Tracked]) -> None:
         """One pass. `link` is Unmeasured when it is not known where Redis is."""
@@ -47,7 +53,7 @@ class RedisPass:
             tracked.refusal = None
         if isinstance(link, Unmeasured):
             for tracked in usable:
-                tracked.reading = link
+                tracked.reading, tracked.durability = link, None
         else:
             await self._measure(link, usable)
         orders = [self._steer(tracked) for tracked in usable if tracked.is_ours]
@@ -63,9 +69,14 @@ class RedisPass:
             due = now_s - tracked.claim_asked_s >= CLAIM_EVERY_S or not tracked.claim_granted
             claim = tracked.claim(self._settings.cluster_name) if due else None
             questions.append(Question(_queue(tracked), claim))
-        answers = await measure(link, questions, self._settings.redis_timeout_s)
-        for tracked, answer in zip(queues, answers, strict=True):
-            tracked.reading = answer
+        asked_s, known = self._durability.pop(link, (float("-inf"), None))
+        look = now_s - asked_s >= DURABILITY_EVERY_S
+        found = await measure(link, questions, self._settings.redis_timeout_s, with_durability=look)
+        durability = found.durability or (known if found.reached else None)
+        if durability:
+            self._durability[link] = (now_s if look else asked_s, durability)
+        for tracked, answer in zip(queues, found.answers, strict=True):
+            tracked.reading, tracked.durability = answer, durability
             if isinstance(answer, Reading) and answer.claim:
                 tracked.claim_granted, tracked.claim_asked_s = answer.claim.granted, now_s
                 tracked.claimed_by = "" if answer.claim.granted else answer.claim.owner or "another"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ferryman_operator import names, status
 from ferryman_operator.backlog import Reading, Unmeasured
 from ferryman_operator.cluster import Cluster, ClusterError, NotFound
-from ferryman_operator.conditions import Findings, conditions
+from ferryman_operator.conditions import REDIS_EVICTS, Findings, conditions
 from ferryman_operator.drain import STARTING_S
 from ferryman_operator.pods import Pod
 from ferryman_operator.spec import ScalingMode, StopPolicy
@@ -55,6 +55,7 @@ class Reporter:
             message = f"{before} -> {after}: {_why(tracked, before, after)}"
             await self._post(tracked, "Normal", _SCALED[after > before], message)
         await self._post_transition(tracked, old, new)
+        await self._post_durability(tracked, old, new)
         await self._write(tracked, old, new)
         await self._seed(tracked, after)
 
@@ -74,6 +75,7 @@ class Reporter:
             generation=int(tracked.body["metadata"].get("generation", 0)),
             invalid=tracked.invalid or next(iter(tracked.rejected.values()), ""),
             unmeasured=reading if isinstance(reading, Unmeasured) else None,
+            durability=tracked.durability,
             claimed_by=tracked.claimed_by,
             refusal=tracked.refusal,
             policy_written=spec is not None and tracked.policy_generation == spec.generation,
@@ -111,6 +113,17 @@ class Reporter:
             await self._post(tracked, "Warning", now["reason"], now["message"])
         elif now.get("status") == "True" and was.get("status") == "False":
             await self._post(tracked, "Normal", "Ready", f"no longer {was['reason']}: {now['message']}")
+
+    async def _post_durability(self, tracked: Tracked, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        """One event when tasks may get lost by their Redis, and one when that is over."""
+        was, now = _condition(old, "RedisDurable"), _condition(new, "RedisDurable")
+        if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
+            if _condition(new, "Ready").get("reason") != REDIS_EVICTS:  # or it is said already
+                await self._post(tracked, "Warning", now["reason"], now["message"])
+        elif (now.get("status"), was.get("status")) == ("True", "False") and (
+            _condition(old, "Ready").get("reason") != REDIS_EVICTS
+        ):
+            await self._post(tracked, "Normal", "RedisDurable", f"no longer {was['reason']}: {now['message']}")
 
     async def _seed(self, tracked: Tracked, replicas: int) -> None:
         """An autoscaler reads a missing spec.replicas as "switched off": begin with what there is."""

@@ -46,7 +46,8 @@ def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, 
     current = replicas_of(deployment)
     reading = tracked.reading if isinstance(tracked.reading, Reading) else None
     if reading:
-        tracked.rates = rates.updated(tracked.rates, reading.counters())
+        memory_s = rates.arrival_memory_s(spec.scaling.target_latency_s, spec.scaling.cooldown_s)
+        tracked.rates = rates.updated(tracked.rates, reading.counters(), memory_s)
     hold = spec.stop_policy
     if hold is StopPolicy.NONE and reading and reading.stats.hold:
         hold = StopPolicy.HOLD
@@ -109,7 +110,7 @@ def _order_leases(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading
     registry = WorkerRegistry(spec.queue)
     tracked.hinted &= {worker.id for worker in reading.workers}
     for gone in pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods):
-        if gone.worker not in tracked.hinted:
+        if gone.worker not in tracked.hinted or not gone.surely:
             tracked.hinted.add(gone.worker)
             orders.add(registry.hint_gone(gone.worker, gone.reason, gone.exempt))
     late_ms = round(spec.policy.worker_timeout_s * 500)

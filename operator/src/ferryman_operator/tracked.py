@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ferryman.durability import Durability
 from ferryman.policy import Claim
 from ferryman_operator.autoscaler import Decision, Memory
 from ferryman_operator.backlog import Reading, Unmeasured
@@ -30,6 +31,7 @@ class Tracked:
     in_pass: bool = False  # a pass is at work on it; the next one leaves it out
 
     reading: Reading | Unmeasured | None = None
+    durability: Durability | None = None  # what its Redis says of itself; None when that is not known now
     rates: Rates | None = None
     memory: Memory | None = None
     decision: Decision | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -16,10 +17,11 @@ from ferryman.broker import Broker
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
 from ferryman.cli.output import Progress, note, print_json
-from ferryman.errors import InvalidTask, UnknownTask
+from ferryman.errors import InvalidTask, NotReplicated, UnknownTask
 from ferryman.inspector import Inspector
 from ferryman.link import SyncLink
 from ferryman.options import EnqueueOptions
+from ferryman.replication import DEFAULT_TIMEOUT, REPLICAS_AT_MOST, ReplicaWait
 from ferryman.task import Enqueued, NewTask
 
 T = TypeVar("T")
@@ -56,6 +58,17 @@ class JsonObject(click.ParamType[dict[str, Any]]):
 @click.option("--id", "task_id", metavar="ID", help="The task's id, which is its idempotency key. Default: random.")
 @click.option("--unique", metavar="KEY", help="No second task with this key until this one has ended.")
 @click.option("--max-attempts", type=int, help="How many times to try it.")
+@click.option(
+    "--wait-replicas",
+    type=click.IntRange(0, REPLICAS_AT_MOST),
+    metavar="N",
+    help="Fail unless N replicas of Redis confirm it. Default: $FERRYMAN_WAIT_REPLICAS, then 0.",
+)
+@click.option(
+    "--wait-replicas-timeout",
+    metavar="DURATION",
+    help="How long they may take. Default: $FERRYMAN_WAIT_REPLICAS_TIMEOUT, then 1s.",
+)
 @click.option("--allow-unknown", is_flag=True, help="Do not check name and arguments with what the workers published.")
 @redis_option
 @json_option
@@ -70,6 +83,8 @@ def enqueue(
     task_id: str | None,
     unique: str | None,
     max_attempts: int | None,
+    wait_replicas: int | None,
+    wait_replicas_timeout: str | None,
     allow_unknown: bool,
     redis_url: str | None,
     as_json: bool,
@@ -91,15 +106,17 @@ def enqueue(
         )
         encoded = encode_args(args)
         first = new_task(task, encoded, options)
+        ReplicaWait.of(wait_replicas or 0, wait_replicas_timeout or DEFAULT_TIMEOUT)
     except InvalidTask as error:
         raise click.UsageError(_readable(error)) from error
+    wait = ReplicaWait.from_env(os.environ, wait_replicas, wait_replicas_timeout)
     with connected(redis_url) as link:
         if not allow_unknown:
             _admit(link, queue, task, args)
         link.run(Broker(queue).announce())
         tasks = chain([first], (new_task(task, encoded, options) for _ in range(count - 1)))
         with Progress("enqueued", count) as progress:
-            _enqueue(link, queue, tasks, progress, as_json)
+            _enqueue(link, queue, tasks, wait, progress, as_json)
 
 
 def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
@@ -111,11 +128,16 @@ def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
         raise CommandFailed(f"task {task!r}: parameter {error.field!r} {error.message}.") from error
 
 
-def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Progress, as_json: bool) -> None:
+def _enqueue(
+    link: SyncLink, queue: str, tasks: Iterable[NewTask], wait: ReplicaWait, progress: Progress, as_json: bool
+) -> None:
     broker, accepted = Broker(queue), 0
     answers: list[dict[str, object]] = []
+    unsure: NotReplicated | None = None
     for calls in _chunks(map(broker.enqueue, batches(tasks, args_bytes)), _CALLS):
-        for reply in link.run_all(calls):
+        for reply in chain.from_iterable(map(link.run_all, wait.rounds(calls))):
+            if isinstance(reply, NotReplicated):
+                unsure, reply = reply, reply.accepted
             if isinstance(reply, Exception):
                 if accepted:
                     note(f"{accepted:,} tasks were enqueued before this:")
@@ -126,8 +148,17 @@ def _enqueue(link: SyncLink, queue: str, tasks: Iterable[NewTask], progress: Pro
             else:
                 _print_ids(reply)
         progress.at(accepted)
+        if unsure:
+            break
     if as_json:
         print_json(answers[0] if len(answers) == 1 else answers)
+    if unsure:
+        why = f": {unsure.reason}" if unsure.reason else ""
+        raise CommandFailed(
+            f"{accepted:,} accepted, but only {unsure.replicas} of {unsure.wanted} replicas confirmed in time{why}.\n"
+            "They will run unless this Redis dies before it has told a replica; "
+            "sending one again with its --id is harmless."
+        )
 
 
 def _print_ids(enqueued: list[Enqueued]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ferryman.cli.failure import CommandFailed
+from ferryman.durations import duration_ms
 from ferryman.errors import BrokerUnavailable, InvalidTask
 from ferryman.link import SyncLink
 from ferryman.settings import RedisSettings
@@ -26,6 +27,20 @@ class QueueName(click.ParamType[str]):
             return check_queue_name(value)
         except InvalidTask as error:
             self.fail(error.message, param, ctx)
+
+
+class Milliseconds(click.ParamType[int]):
+    """A duration such as 10s or 1m30s, as milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return duration_ms(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class TaskId(click.ParamType[str]):

@@ -9,6 +9,7 @@ import click
 from ferryman.cli.lookup import note_unknown
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
 from ferryman.cli.output import duration, note, print_json, print_table
+from ferryman.durability import judge, questions
 from ferryman.inspector import QueueStats
 from ferryman.overview import figures_of, remarks
 from ferryman.plan import run_plan
@@ -35,6 +36,7 @@ def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None
         for one in figures:
             if not one.enqueued and not one.workers:
                 note_unknown(link, one.queue)
+        kept = None if as_json else judge(link.run_all(questions()))
     if as_json:
         rows = [one.to_json_dict() for one in figures]
         print_json(rows[0] if len(queues) == 1 else rows)
@@ -44,6 +46,8 @@ def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None
         _print_one(figures[0])
     else:
         _print_many(figures)
+    if kept and kept.durable is False:
+        click.echo(click.style(f"Warning: {kept.message}.", fg="yellow"), err=True)
 
 
 def _print_one(one: QueueStats) -> None:

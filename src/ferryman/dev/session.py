@@ -138,7 +138,7 @@ class Session:
         env = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("FERRYMAN_API_", "FERRYMAN_REDIS_"))
+            if not name.startswith(("FERRYMAN_API_", "FERRYMAN_REDIS_", "FERRYMAN_WAIT_"))
         }
         env |= {"PYTHONUNBUFFERED": "1", "FERRYMAN_PORT": "0", "FERRYMAN_SHUTDOWN_GRACE": f"{_GRACE_S}s"}
         if container:

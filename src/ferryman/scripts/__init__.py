@@ -15,8 +15,8 @@ from typing import Final
 #: Scripts that may be refused when Redis is full: they bring tasks in. All others make room or keep workers alive.
 GROWING: Final = frozenset({"enqueue", "revive"})
 
-#: Run once to find out whether the server knows script flags.
-PROBE: Final = "#!lua flags=allow-oom\nreturn 1"
+#: Run once to find out whether the server knows script flags. It writes nothing, so no state of the server refuses it.
+PROBE: Final = "#!lua flags=no-writes\nreturn 1"
 
 
 @dataclass(frozen=True, slots=True)

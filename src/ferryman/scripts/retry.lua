@@ -14,13 +14,12 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if tonumber(redis.call('ZSCORE', workers, me) or '0') <= 0 then return 'unregistered' end
 redis.call('LLEN', active)
 redis.call('ZCARD', delayed)
-for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'parked', 'run_ms')) do
+for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'unspent', 'parked', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
 local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
-local attempt, parks = tonumber(f[4] or '0'), tonumber(f[5] or '0')
-if not attempt or not parks then return redis.error_reply('REFUSED task ' .. id .. ' has an attempt or parks that is no number') end
+local attempt, parks = tonumber(f[4] or '0') or 0, tonumber(f[5] or '0') or 0
 
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', delayed, now + tonumber(delay_ms), id)
@@ -34,6 +33,8 @@ else
   if spend == '1' then
     redis.call('HSET', hash, 'attempt', attempt + 1)
     redis.call('HINCRBY', stats, 'failed', 1)
+  else
+    redis.call('HINCRBY', stats, 'unspent', 1)
   end
   redis.call('HDEL', hash, 'deaths')
   redis.call('HINCRBY', stats, 'retried', 1)
