@@ -33,6 +33,10 @@ test-unit: setup ## Pure functions, and the protocol on fakeredis
 test-integration: setup ## Against a real Valkey that the tests start
 	.venv/bin/pytest tests/integration
 
+.PHONY: test-mutation
+test-mutation: setup ## Break each contract on purpose, in a copy: a test must notice
+	.venv/bin/pytest tests/mutation
+
 .PHONY: test-e2e
 test-e2e: cluster-install ## The scenes on a real cluster (brings it up when there is none)
 	.venv/bin/pytest tests/e2e --with-e2e
@@ -69,15 +73,48 @@ kind-up: ## A kind cluster (needs Docker and kind)
 dashboards: setup ## Generate the chart's Grafana dashboards from code
 	PYTHONPATH=dashboards/src $(PY) -m ferryman_dashboards
 
+.PHONY: contracts
+contracts: setup ## Generate docs/contracts.md: each contract, how it is broken on purpose, and which tests notice
+	PYTHONPATH=tests/mutation $(PY) -m ferryman_mutation > docs/contracts.md
+
 .PHONY: requirements
 requirements: setup ## Pin and hash the dependencies again after changing a pyproject.toml
 	@hack/requirements
 
 .PHONY: chaos
-chaos: setup ## Kill workers, schedulers and Redis on purpose, and prove that nothing was lost
-	.venv/bin/ferryman crash-test --tasks 20000 --kills 30 --seed 1
-	.venv/bin/ferryman crash-test --tasks 5000 --kills 10 --seed 2 --aof-restart always
+chaos: setup ## Kill everything on purpose, again and again, and prove that nothing was lost (half an hour)
+	.venv/bin/ferryman crash-test --tasks 100000 --kills 100 --seed 1
+	.venv/bin/ferryman crash-test --tasks 30000 --kills 64 --seed 2 --aof-restart always
+	.venv/bin/ferryman crash-test --tasks 30000 --kills 64 --seed 3 --aof-restart everysec
+	.venv/bin/ferryman crash-test --tasks 30000 --kills 64 --seed 4 --failover
+	.venv/bin/ferryman crash-test --tasks 4000 --kills 64 --seed 5 --task-ms 2000
+
+# What is killed beside Redis in the short battery: few kinds, so that Redis has several turns.
+BESIDE_REDIS := --kinds sigkill,scheduler,api,link-lost-reply,link-half-open,link-producer
+
+.PHONY: chaos-short
+chaos-short: setup ## The same in under four minutes: every local kind, and Redis killed both ways
+	.venv/bin/ferryman crash-test --tasks 5000 --kills 30 --seed 1
+	.venv/bin/ferryman crash-test --tasks 2000 --kills 14 --seed 2 --aof-restart always $(BESIDE_REDIS)
+	.venv/bin/ferryman crash-test --tasks 2000 --kills 14 --seed 3 --failover $(BESIDE_REDIS)
+
+.PHONY: chaos-kubernetes
+chaos-kubernetes: cluster-install ## The same on a real cluster for 10 minutes: pods, containers, operator, scheduler, Redis
+	PATH=$(CURDIR)/.cluster/bin:$$PATH KUBECONFIG=$(CURDIR)/.cluster/kubeconfig \
+	  .venv/bin/ferryman crash-test --kubernetes --for 10m --tasks 10000 --seed 1
+	PATH=$(CURDIR)/.cluster/bin:$$PATH KUBECONFIG=$(CURDIR)/.cluster/kubeconfig \
+	  .venv/bin/ferryman crash-test --kubernetes --for 5m --tasks 1500 --task-ms 3000 --kills 8 --seed 1 \
+	  --kinds pod-force-delete,container-oom,heartbeat-only,cronjob-only
 
 .PHONY: bench
 bench: setup ## Throughput of one worker process on no-op tasks
 	$(PY) benchmarks/noop_throughput.py
+
+.PHONY: bench-storms
+bench-storms: setup ## A million tasks due, purged, revived or trimmed at once: rates, and how long Redis' commands took
+	$(PY) benchmarks/promotion_storm.py
+	$(PY) benchmarks/bulk_moves.py
+
+.PHONY: bench-scaling
+bench-scaling: setup ## The autoscaler beside KEDA's, on simulated loads
+	$(PY) benchmarks/scaling_vs_keda.py

@@ -1,7 +1,8 @@
-"""Connections whose commands are encoded by hiredis, in C.
+"""Connections whose commands are encoded by hiredis, in C, and which fail as connections do.
 
 redis-py does so for its blocking client only; its asyncio client encodes every argument of every command in Python,
-which was the largest single cost of a worker on small tasks and of enqueue_many.
+which was the largest single cost of a worker on small tasks and of enqueue_many. And on uvloop a connection that was
+reset just before a write fails with a RuntimeError, which nobody would take for a connection's end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import hiredis
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError
 
 
 def pool_from_url(url: str, **options: Any) -> ConnectionPool:
@@ -21,7 +24,13 @@ def pool_from_url(url: str, **options: Any) -> ConnectionPool:
     return pool
 
 
-class _Packed:
+class _Packed(AbstractConnection):
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise ConnectionError(f"the connection was closed: {error}") from error
+
     def pack_command(self, *words: Any) -> list[bytes]:
         return [_packed(words)]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from ferryman.context import context
-from ferryman.crashtest.execution_log import Ending, ExecutionLog, PlannedFailure, parse, read
+from ferryman.crashtest.execution_log import Ending, LogFile, PlannedFailure, parse, read
 
 
 def test_every_way_to_end_is_written_and_read(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = ExecutionLog(path, "worker-0.1")
+    log = LogFile(path, "worker-0.1")
     with log.execution(context(task_id="ok", attempt=2)):
         pass
     with pytest.raises(PlannedFailure), log.execution(context(task_id="fails")):

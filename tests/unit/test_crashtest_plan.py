@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from ferryman.crashtest.kills import DEFAULT_KINDS, KINDS
-from ferryman.crashtest.plan import RESPITE_MS, KindOfKill, Order, plan_kills, plan_tasks
+from ferryman.crashtest.kills import KILLS
+from ferryman.crashtest.kinds import DEFAULT_KINDS, KINDS, LINK_KINDS, REDIS
+from ferryman.crashtest.plan import DICE_SIDES, RESPITE_MS, KindOfKill, Order, last_ms, plan_kills, plan_tasks
 
-ALL = [KINDS[name].plan(15_000) for name in KINDS]
+ALL = [KILLS[name].plan(15_000) for name in KINDS]
 
 
 def test_the_seed_decides_everything() -> None:
@@ -57,10 +58,31 @@ def test_tasks_take_about_as_long_as_asked() -> None:
     assert any(task.fails for task in tasks)
 
 
-def test_the_command_offers_the_kinds_that_exist() -> None:
-    from ferryman.cli import crash_test
+def test_every_kind_in_the_help_can_be_done_and_no_other() -> None:
+    assert list(KILLS) == list(KINDS)
+    assert all(kill.plan(15_000).name == name for name, kill in KILLS.items())
+    assert set(KINDS) - set(DEFAULT_KINDS) == {REDIS}
 
-    assert crash_test._KINDS == DEFAULT_KINDS
+
+def test_a_link_that_is_down_outlasts_the_promise_and_every_other_fault_of_a_link_does_not() -> None:
+    for timeout_ms in (2_000, 15_000):
+        for name in LINK_KINDS:
+            plan = KILLS[name].plan(timeout_ms)
+            if name == "link-down":
+                assert plan.shortest_ms > timeout_ms
+            else:
+                assert plan.longest_ms < timeout_ms
+
+
+def test_variants_come_from_the_seed_too() -> None:
+    dice = [order.dice for order in plan_kills(1, 100, 4, ALL)]
+    assert dice == [order.dice for order in plan_kills(1, 100, 4, ALL)]
+    assert set(dice) == set(range(DICE_SIDES))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hundred_kills_take_minutes_and_not_hours(seed: int) -> None:
+    assert last_ms(plan_kills(seed, 100, 4, ALL)) < 240_000
 
 
 def _idle_at(order: Order, at_ms: int, kinds: dict[str, KindOfKill]) -> bool:

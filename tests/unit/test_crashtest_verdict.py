@@ -35,6 +35,13 @@ SCHEDULER = Strike(4, "scheduler", "s0.1", 5_000, 5_010)
 ALWAYS = Strike(5, "redis", "redis", 5_000, 6_000, is_outage=True)
 EVERYSEC = Strike(6, "redis", "redis", 5_000, 6_000, is_outage=True, forgets_ms=2_000)
 
+OUTAGE_FOR_ALL = Strike(7, "redis", "redis", 5_000, 22_500, hits="*", is_outage=True, back_ms=20_000)
+#: The link of w0.1 fails for three seconds, and is then as before.
+LINK = Strike(8, "link-lost-reply", "w0.1", 5_000, 8_000, slows="w0.1")
+LINKS = Strike(9, "link-cut", "everybody", 5_000, 5_001, slows="*")
+#: For a worker timeout of 15 s; the promise runs out at 20 s, and the link is back at 24 s.
+DOWN = Strike(10, "link-down", "w0.1", 5_000, 22_500, hits="w0.1", stops_first=True, slows="w0.1", back_ms=24_000)
+
 CUT = run("w0.1", 4_900)
 AGAIN = run("w1.1", 7_000, 7_050)
 
@@ -88,6 +95,32 @@ def test_what_became_of_a_task(runs: list[Execution], final: LastSeen, fate: Fat
             0,
             id="killed while Redis had been away since its end",
         ),
+        pytest.param(run("w0.1", 4_900, 5_100), (LINK,), 1, id="a lost reply is answered by sending again"),
+        pytest.param(run("w0.1", 4_900, 5_100, Ending.STOPPED), (LINK,), 1, id="nor may it stop a task"),
+        pytest.param(run("w0.1", 4_900, 5_100), (LINKS,), 1, id="nor when everybody's connections are reset"),
+        pytest.param(
+            run("w0.1", 4_900, 5_100),
+            (LINK, Strike(1, "sigkill", "w0.1", 8_500, 8_510, hits="w0.1")),
+            0,
+            id="killed before it could tell, for its link had failed",
+        ),
+        pytest.param(
+            run("w0.1", 4_900, 5_100),
+            (LINK, Strike(1, "sigkill", "w0.1", 9_500, 9_510, hits="w0.1")),
+            1,
+            id="killed when its link was back for long enough",
+        ),
+        pytest.param(
+            run("w0.1", 4_900, 5_100),
+            (Strike(8, "link-slow", "w1.1", 5_000, 8_000, slows="w1.1"), Strike(1, "", "", 8_500, 8_510, hits="w0.1")),
+            1,
+            id="the link of another one had failed",
+        ),
+        pytest.param(run("w0.1", 4_900, 5_100), (DOWN,), 0, id="ended, and there was nobody to tell"),
+        pytest.param(run("w0.1", 19_900, 20_100, Ending.STOPPED), (DOWN,), 0, id="stopped when the promise ran out"),
+        pytest.param(run("w0.1", 22_600, 22_700), (DOWN,), 1, id="started when it was no longer the owner"),
+        pytest.param(run("w0.1", 4_000, 4_100, Ending.STOPPED), (DOWN,), 1, id="stopped before the link was down"),
+        pytest.param(run("w0.1", 4_900, 19_900), (OUTAGE_FOR_ALL,), 0, id="Redis was away for all of the promise"),
     ],
 )
 def test_a_repeat_needs_a_kill_that_explains_it(
@@ -96,6 +129,24 @@ def test_a_repeat_needs_a_kill_that_explains_it(
     found = verdict(first, run("w1.1", 30_000, 30_050), strikes=strikes)
     assert found.unexplained == unexplained
     assert found.kept == (not unexplained)
+
+
+@pytest.mark.parametrize(
+    ("first", "strike", "beside"),
+    [
+        pytest.param(run("w0.1", 4_900, 20_000, Ending.STOPPED), DOWN, 0, id="stopped before"),
+        pytest.param(run("w0.1", 4_900, 21_500, Ending.STOPPED), DOWN, 1, id="stopped too late"),
+        pytest.param(run("w0.1", 4_900), DOWN, 0, id="nobody knows when it ended"),
+        pytest.param(
+            run("w0.1", 4_900, 21_500), Strike(2, "pause", "w0.1", 5_000, 25_000, hits="w0.1"), 0, id="it could not"
+        ),
+    ],
+)
+def test_a_worker_that_can_stop_its_code_has_done_so_before_its_tasks_run_elsewhere(
+    first: Execution, strike: Strike, beside: int
+) -> None:
+    found = verdict(first, run("w1.1", 21_000, 21_050), strikes=(strike,))
+    assert (found.unexplained, found.beside, found.kept) == (0, beside, not beside)
 
 
 def test_the_repeat_names_its_kill() -> None:
@@ -178,6 +229,12 @@ def test_recovery_is_measured_from_the_kill_to_the_next_start() -> None:
     [kill, scheduler] = aftermaths([CUT, AGAIN, run("w2.1", 4_000, 9_000)], [KILL, SCHEDULER])
     assert (kill.in_flight, kill.waits_s) == (1, [2.0])
     assert (scheduler.in_flight, scheduler.waits_s) == (0, [])
+
+
+def test_a_fault_that_interrupts_nothing_counts_what_ran_beside_it() -> None:
+    beside = run("w0.1", 4_900, 5_100)
+    [link, everybody] = aftermaths([beside, run("w1.1", 4_900, 5_100)], [LINK, LINKS])
+    assert (link.in_flight, link.waits_s, everybody.in_flight) == (1, [], 2)
 
 
 def test_what_ends_by_itself_after_a_sigterm_waits_for_no_recovery() -> None:

@@ -9,27 +9,14 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ferryman.cli.failure import CommandFailed, require
-from ferryman.cli.options import QueueName, json_option
+from ferryman.cli.options import Milliseconds, QueueName, json_option
 from ferryman.cli.output import note, print_json
-from ferryman.durations import duration_ms
-
-_KINDS = ("sigkill", "pod-gone", "sigterm", "sigterm-twice", "pause", "scheduler")
-
-
-class _Milliseconds(click.ParamType[int]):
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return duration_ms(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+from ferryman.crashtest.kinds import DEFAULT_KINDS, KINDS, REDIS
 
 
 class _Kinds(click.ParamType[tuple[str, ...]]):
@@ -37,14 +24,59 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         kinds = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
-        if unknown := [kind for kind in kinds if kind not in _KINDS]:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(_KINDS)}", param, ctx)
+        if unknown := [kind for kind in kinds if kind not in DEFAULT_KINDS]:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(DEFAULT_KINDS)}", param, ctx)
         if not kinds:
-            self.fail(f"name at least one of {', '.join(_KINDS)}", param, ctx)
+            self.fail(f"name at least one of {', '.join(DEFAULT_KINDS)}", param, ctx)
         return kinds
 
 
-@click.command("crash-test")
+_HELP = f"""Kill workers, schedulers, the API and connections on purpose, and prove task by task that nothing was lost.
+
+With --kubernetes it does so in a cluster, to pods; see: ferryman crash-test --kubernetes --help
+
+Without, it runs real workers, a scheduler and an API on this machine. Every task writes down its start and its end,
+outside Redis; in the end each id is compared with what Redis says and with what was killed when.
+
+\b
+What each kill does:
+{chr(10).join(f"  {kind:<16} {does}" for kind, does in KINDS.items())}
+
+The operator runs nowhere here: only --kubernetes can kill it.
+
+\b
+What Redis may forget when it is killed:
+  --aof-restart always    nothing
+  --aof-restart everysec  what it acknowledged in the last 2 s
+  --failover              what it acknowledged in the last second and its replica had not yet
+
+Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it.
+
+\b
+Example:
+  ferryman crash-test --tasks 2000 --kills 10 --seed 1
+"""
+
+
+class _EitherMode(click.Command):
+    """With --kubernetes, another command with options of its own takes over."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if "--kubernetes" not in args:
+            return super().make_context(info_name, args, parent, **extra)
+        from ferryman.cli.crash_test_kubernetes import crash_test_on_kubernetes
+
+        words = [word for word in args if word != "--kubernetes"]
+        return crash_test_on_kubernetes.make_context(f"{info_name} --kubernetes", words, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+
+@click.command("crash-test", cls=_EitherMode, help=_HELP)
+@click.option("--kubernetes", is_flag=True, help="Do it to pods of a cluster, with other options: add --help.")
 @click.option("--tasks", type=click.IntRange(1, 9_999_999), default=2_000, show_default=True, help="Tasks to enqueue.")
 @click.option("--workers", type=click.IntRange(1, 100), default=4, show_default=True, help="Worker processes.")
 @click.option("--schedulers", type=click.IntRange(1, 10), default=1, show_default=True, help="Scheduler processes.")
@@ -64,13 +96,13 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
 )
 @click.option(
     "--worker-timeout",
-    type=_Milliseconds(),
+    type=Milliseconds(),
     default="15s",
     show_default=True,
     help="The silence after which a worker may be declared dead.",
 )
 @click.option(
-    "--timeout", type=_Milliseconds(), default="120s", show_default=True, help="How long after the last kill to wait."
+    "--timeout", type=Milliseconds(), default="120s", show_default=True, help="How long after the last kill to wait."
 )
 @click.option(
     "--redis", "redis_url", metavar="URL", help="Use this Redis, which is never killed. Default: one of its own."
@@ -79,6 +111,7 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the logs in this new folder.")
 @json_option
 def crash_test(
+    kubernetes: bool,
     tasks: int,
     workers: int,
     schedulers: int,
@@ -95,39 +128,14 @@ def crash_test(
     keep: Path | None,
     as_json: bool,
 ) -> None:
-    """Kill workers and schedulers on purpose, and prove task by task that nothing was lost.
-
-    Runs real workers and a scheduler on this machine. Every task writes down its start and its end, outside Redis;
-    in the end each id is compared with what Redis says and with what was killed when.
-
-    \b
-    What each kill does:
-      sigkill        SIGKILL to a worker; its container restarts in place and takes over
-      pod-gone       SIGKILL to a worker and its children; another pod comes, so only its silence tells
-      sigterm        SIGTERM to a worker: it lets its tasks end, gives back the rest, and is replaced
-      sigterm-twice  a second SIGTERM: it stops its running tasks and gives them back too
-      pause          SIGSTOP for longer than --worker-timeout, then SIGCONT
-      scheduler      SIGKILL to a scheduler; it is back after up to 3 s
-
-    \b
-    What Redis may forget when it is killed:
-      --aof-restart always    nothing
-      --aof-restart everysec  what it acknowledged in the last 2 s
-      --failover              what it acknowledged in the last second and its replica had not yet
-
-    Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it.
-
-    \b
-    Example:
-      ferryman crash-test --tasks 2000 --kills 10 --seed 1
-    """
+    """See _HELP."""
     if redis_url and (aof_restart or failover):
         raise click.UsageError("--aof-restart and --failover kill Redis, and a Redis given with --redis is not ours.")
     if aof_restart and failover:
         raise click.UsageError("--aof-restart and --failover exclude each other; run one after the other.")
     if worker_timeout < 1_000:
         raise click.BadParameter("under 1s any hiccup would be taken for death", param_hint="--worker-timeout")
-    require("crash-test", "dev", "ferryman_worker", "ferryman_scheduler")
+    require("crash-test", "dev", "ferryman_worker", "ferryman_scheduler", "fastapi", "uvicorn")
 
     from asyncio import run
 
@@ -142,7 +150,8 @@ def crash_test(
         kills=kills,
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
         task_ms=task_ms,
-        kinds=(*(kinds or _KINDS), *(("redis",) if aof_restart or failover else ())),
+        kinds=(*(kinds or DEFAULT_KINDS), *((REDIS,) if aof_restart or failover else ())),
+        kinds_asked=kinds is not None,
         timeout_s=timeout / 1_000,
         worker_timeout_ms=worker_timeout,
         queue=queue or f"crash-test-{secrets.token_hex(4)}",

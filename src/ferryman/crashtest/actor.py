@@ -58,6 +58,8 @@ class Actor:
         self._up = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self.exits: list[Exit] = []
+        #: Held while somebody ends the process or its connections: one fault at a time, each to its end.
+        self.turn = asyncio.Lock()
 
     def start(self) -> None:
         """From now on there is a process here."""
@@ -72,6 +74,12 @@ class Actor:
     def pod(self) -> str:
         """The pod that the present process runs in, or the next one will."""
         return f"{self.place}-pod-{self._pod}"
+
+    @property
+    def pid(self) -> int:
+        """Of the process that is here, or was last."""
+        assert self._process is not None
+        return self._process.pid
 
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
         """A signal to the process, or to all that it started as well; none if it has just ended."""

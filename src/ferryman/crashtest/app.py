@@ -7,12 +7,13 @@ interrupted, a process is killed.
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Final
 
 from ferryman.context import Context
-from ferryman.crashtest.execution_log import ExecutionLog, PlannedFailure
+from ferryman.crashtest.execution_log import ExecutionLog, LogFile, PlannedFailure
 from ferryman.queue import Queue
 
 #: The names of the tasks.
@@ -20,11 +21,22 @@ IN_LOOP: Final = "in_loop"
 IN_THREAD: Final = "in_thread"
 IN_PROCESS: Final = "in_process"
 
+#: At this signal a worker takes memory until something ends it.
+HOG_SIGNAL: Final = signal.SIGUSR1
+#: It is locked in by then; if it is not, this machine must not suffer (bytes).
+_HOG_AT_MOST: Final = 256 << 20
+_HOG_STEP: Final = 4 << 20
+
 
 def work_queue(name: str, log: Path, process: str, redis_url: str | None = None) -> Queue:
     """The queue as one worker process, called `process`, runs it. `redis_url` is for who enqueues."""
     queue = Queue(name, redis_url=redis_url)
-    executions = ExecutionLog(log, process)
+    define_tasks(queue, LogFile(log, process))
+    return queue
+
+
+def define_tasks(queue: Queue, executions: ExecutionLog) -> None:
+    """Registers the tasks of a crash test."""
 
     @queue.task(name=IN_LOOP)
     async def in_loop(ctx: Context[None], ms: float, fails: int = 0) -> None:
@@ -39,7 +51,11 @@ def work_queue(name: str, log: Path, process: str, redis_url: str | None = None)
 
     queue.task(name=IN_THREAD)(blocking)
     queue.task(name=IN_PROCESS, run_in="process")(blocking)
-    return queue
+
+
+def listen_for_hog_signal() -> None:
+    """Called where the app is imported, in the main thread, by workers only."""
+    signal.signal(HOG_SIGNAL, lambda *_: _hog())
 
 
 def app_file(folder: Path, name: str, log: Path, process: str) -> Path:
@@ -47,11 +63,17 @@ def app_file(folder: Path, name: str, log: Path, process: str) -> Path:
     path = folder / f"app_{process.replace('-', '_').replace('.', '_')}.py"
     path.write_text(
         "from pathlib import Path\n\n"
-        "from ferryman.crashtest.app import work_queue\n\n"
-        f"queue = work_queue({name!r}, Path({str(log)!r}), {process!r})\n",
+        "from ferryman.crashtest.app import listen_for_hog_signal, work_queue\n\n"
+        f"queue = work_queue({name!r}, Path({str(log)!r}), {process!r})\n"
+        "listen_for_hog_signal()\n",
         encoding="utf-8",
     )
     return path
+
+
+def _hog() -> None:
+    # Every page is written to, so that it is there for real.
+    [b"\1" * _HOG_STEP for _ in range(_HOG_AT_MOST // _HOG_STEP)]
 
 
 def _fail_as_planned(ctx: Context[None], fails: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -51,14 +52,16 @@ class Execution:
     ending: Ending = Ending.CUT
 
 
-class ExecutionLog:
+class ExecutionLog(ABC):
     """The writer; one object per worker process, used by its threads and its forked children too."""
 
-    def __init__(self, path: Path, process: str) -> None:
-        self._path = path
+    def __init__(self, process: str) -> None:
         self._process = process
         self._runs = itertools.count()
-        self._file = -1
+
+    @abstractmethod
+    def _append(self, line: str) -> None:
+        """Returns when the line is safe from whatever happens to this process."""
 
     @contextmanager
     def execution(self, ctx: Context[None]) -> Iterator[None]:
@@ -76,10 +79,21 @@ class ExecutionLog:
         self._write(Ending.END, ctx, run)
 
     def _write(self, event: str, ctx: Context[None], run: str) -> None:
+        self._append(" ".join(map(str, (event, ctx.task_id, run, ctx.attempt, self._process, os.getpid()))))
+
+
+class LogFile(ExecutionLog):
+    """In a file on this machine, with this machine's clock."""
+
+    def __init__(self, path: Path, process: str) -> None:
+        super().__init__(process)
+        self._path = path
+        self._file = -1
+
+    def _append(self, line: str) -> None:
         if self._file < 0:
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        words = (event, ctx.task_id, run, ctx.attempt, self._process, os.getpid(), f"{now_ms():.3f}")
-        os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
+        os.write(self._file, f"{line} {now_ms():.3f}\n".encode())
 
 
 def parse(lines: Iterable[str]) -> tuple[list[Execution], int]:

@@ -1,43 +1,62 @@
 """Feeder: the producer of a crash test: enqueues the planned tasks while things are being killed.
 
-A third of them at once, so that there is a backlog, the rest evenly over the time of the kills. An enqueue that
-fails is sent again until it is answered: an id that exists already is the same task.
+A third of them at once, so that there is a backlog, the rest evenly over the time of the kills. With a poster, a
+fifth of the rest goes over HTTP. An enqueue that fails is sent again until it is answered: an id that exists already
+is the same task.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.plan import PlannedTask
+from ferryman.crashtest.poster import NotAccepted, Poster
 from ferryman.errors import BrokerUnavailable
 from ferryman.producer import WorkItem
 from ferryman.queue import Queue
 
 _AT_ONCE: Final = 1 / 3
+#: Of what is not sent at once, one task in so many goes over HTTP.
+_ONE_IN: Final = 5
 #: Short, so that at any moment some tasks are running.
 _EVERY_S: Final = 0.05
 _RESEND_S: Final = 0.2
 
 
 class Feeder:
-    """`accepted` grows: id -> when its enqueue was answered."""
+    """`accepted` grows: id -> when its enqueue was answered. `posted` of them over HTTP."""
 
-    def __init__(self, queue: Queue, tasks: Sequence[PlannedTask], over_ms: int) -> None:
+    def __init__(self, queue: Queue, tasks: Sequence[PlannedTask], over_ms: int, poster: Poster | None = None) -> None:
         self._queue = queue
         self._tasks = tasks
         self._over_s = over_ms / 1_000
+        self._poster = poster
         self.accepted: dict[str, float] = {}
         self.resent = 0
+        self.posted = 0
+        self.posted_again = 0
 
     async def run(self) -> None:
         """Until all are accepted."""
-        start = asyncio.get_running_loop().time()
-        for due_s, batch in _portions(self._tasks, self._over_s):
-            await asyncio.sleep(max(0.0, start + due_s - asyncio.get_running_loop().time()))
-            await self._enqueue(batch)
+        start_s = asyncio.get_running_loop().time()
+        first = round(len(self._tasks) * _AT_ONCE)
+        rest = self._tasks[first:]
+        posted = rest[::_ONE_IN] if self._poster is not None else ()
+        own = set(posted)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed(posted, start_s, self._post))
+            await self._enqueue(self._tasks[:first])
+            await self._feed([task for task in rest if task not in own], start_s, self._enqueue)
+
+    async def _feed(
+        self, tasks: Sequence[PlannedTask], start_s: float, send: Callable[[Sequence[PlannedTask]], Awaitable[None]]
+    ) -> None:
+        for due_s, batch in _portions(tasks, self._over_s):
+            await asyncio.sleep(max(0.0, start_s + due_s - asyncio.get_running_loop().time()))
+            await send(batch)
 
     async def _enqueue(self, batch: Sequence[PlannedTask]) -> None:
         items = [self._item(task) for task in batch]
@@ -52,6 +71,19 @@ class Feeder:
                 self.accepted.update((reply.id, at_ms) for reply in replies)
                 return
 
+    async def _post(self, batch: Sequence[PlannedTask]) -> None:
+        assert self._poster is not None
+        while True:
+            try:
+                ids = await self._poster.post(batch)
+            except NotAccepted:
+                self.posted_again += 1
+                await asyncio.sleep(_RESEND_S)
+            else:
+                self.accepted.update(dict.fromkeys(ids, now_ms()))
+                self.posted += len(ids)
+                return
+
     def _item(self, task: PlannedTask) -> WorkItem:
         args: dict[str, object] = {"ms": task.ms, "fails": task.fails}
         delay_s = task.delay_ms / 1_000 or None
@@ -60,11 +92,8 @@ class Feeder:
 
 def _portions(tasks: Sequence[PlannedTask], over_s: float) -> Iterator[tuple[float, Sequence[PlannedTask]]]:
     """(when, in seconds from the start; which)."""
-    first = round(len(tasks) * _AT_ONCE)
     steps = max(1, round(over_s / _EVERY_S))
-    yield 0.0, tasks[:first]
-    rest = tasks[first:]
     for step in range(steps):
-        portion = rest[len(rest) * step // steps : len(rest) * (step + 1) // steps]
+        portion = tasks[len(tasks) * step // steps : len(tasks) * (step + 1) // steps]
         if portion:
             yield (step + 1) * over_s / steps, portion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferryman.crashtest.actor import Exit
@@ -31,13 +31,16 @@ class Settings:
     appendfsync: str
     folder: Path
     env: Mapping[str, str]
+    #: The kinds were named by a person, who must be told when one of them is not possible.
+    kinds_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`took_s` from the first task to the last one's end; `bound_ms`: what Redis may forget at a failure.
 
-    `time_was_up` before all was done; what still ran then may have ended in its worker's grace.
+    `time_was_up` before all was done; what still ran then may have ended in its worker's grace. `posted` tasks came
+    over HTTP, in requests of which `posted_again` had no answer. `left_out`: kinds that are not possible here, and why.
     """
 
     settings: Settings
@@ -51,6 +54,10 @@ class Outcome:
     bound_ms: float
     took_s: float
     time_was_up: bool
+    posted: int = 0
+    posted_again: int = 0
+    lost_replies: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:

@@ -15,6 +15,9 @@ MEAN_GAP_MS: Final = 1_500
 #: A worker that was killed is left in peace for this long, so that it can come back and take tasks.
 RESPITE_MS: Final = 2_500
 
+#: Divisible by the number of variants of any kind.
+DICE_SIDES: Final = 12
+
 _FIRST_KILL_MS: Final = 1_000
 
 
@@ -44,13 +47,14 @@ class KindOfKill:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One kill, as planned. `victim` is the index of a worker, or 0."""
+    """One kill, as planned. `victim` is the index of a worker, or 0; `dice` chooses among a kind's variants."""
 
     number: int
     at_ms: int
     kind: str
     victim: int
     lasts_ms: int
+    dice: int = 0
 
 
 def plan_tasks(seed: int, count: int, task_ms: float) -> list[PlannedTask]:
@@ -95,7 +99,7 @@ def plan_kills(seed: int, count: int, workers: int, kinds: Sequence[KindOfKill])
         bag.remove(kind)
         victim = chance.choice(free) if kind.hits_worker else 0
         lasts_ms = chance.randint(kind.shortest_ms, kind.longest_ms)
-        orders.append(Order(len(orders) + 1, at_ms, kind.name, victim, lasts_ms))
+        orders.append(Order(len(orders) + 1, at_ms, kind.name, victim, lasts_ms, chance.randrange(DICE_SIDES)))
         if kind.hits_worker:
             free_at_ms[victim] = at_ms + lasts_ms + RESPITE_MS
         if kind.idles:

@@ -40,7 +40,7 @@ class Spread:
 
 
 def aftermaths(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list[Aftermath]:
-    """One for each kill, in their order. A kill of Redis interrupts nothing by itself, but counts what ran."""
+    """One for each kill, in their order. A kill that interrupts nothing by itself counts what ran beside it."""
     by_process: dict[str, list[Execution]] = defaultdict(list)
     by_id: dict[str, list[Execution]] = defaultdict(list)
     for execution in sorted(executions, key=lambda one: one.start_ms):
@@ -48,7 +48,8 @@ def aftermaths(executions: Sequence[Execution], strikes: Sequence[Strike]) -> li
         by_id[execution.id].append(execution)
     found = []
     for strike in strikes:
-        candidates = by_process[strike.hits] if strike.hits else executions if strike.is_outage else ()
+        process = strike.hits or strike.slows
+        candidates = executions if strike.is_outage or process == "*" else by_process[process] if process else ()
         in_flight = [
             one
             for one in candidates

@@ -19,6 +19,7 @@ from ferryman.link import Link
 #: How far the replica may be behind (ms). On one machine it is a millisecond; a busy one needs more.
 FORGETS_MS: Final = 1_000.0
 _IN_STEP_WITHIN_S: Final = 30.0
+_HOST: Final = "127.0.0.1"
 
 
 class RedisPair:
@@ -45,7 +46,7 @@ class RedisPair:
         await self._primary.start()
         self.kind = f"{self._primary.kind} with a replica"
         await self._add_replica()
-        await self._relay.start(self._primary.port)
+        await self._relay.start((_HOST, self._primary.port))
 
     async def fail(self, away_s: float) -> float:
         """The primary is killed and nobody answers for a while; then the replica is promoted."""
@@ -57,7 +58,7 @@ class RedisPair:
             await asyncio.sleep(away_s)
             self._primary = self._replica
             await _ask(self._primary, "REPLICAOF", "NO", "ONE")
-            self._relay.turn(self._primary.port)
+            self._relay.turn((_HOST, self._primary.port))
             await self._add_replica()
             return at_ms
 

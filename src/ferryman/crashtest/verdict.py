@@ -24,11 +24,15 @@ TOLD_AFTER_OUTAGE_MS: Final = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A kill as it was done. Between `from_ms` and `to_ms` the process `hits` may have lost what it ran ("" = none).
+    """A kill as it was done. Between `from_ms` and `to_ms` the process `hits` may have lost what it ran ("" = none,
+    "*" = any process).
 
     `gently`: the process was asked to end, so it must have told every outcome; only what it stopped may run again.
+    `stops_first`: the process can stop its code, and must have done so before a task of it runs elsewhere.
     `is_outage`: Redis was away from `from_ms` to `to_ms`; `forgets_ms`: what Redis had acknowledged in this time
     before `from_ms` may be gone (0 = nothing).
+    `slows`: a process ("*" = any) whose connections failed from `from_ms` to `back_ms` (0 = `to_ms`). What it had to
+    tell came late, or twice; that alone is no reason for any task to run again.
     """
 
     number: int
@@ -40,6 +44,19 @@ class Strike:
     gently: bool = False
     is_outage: bool = False
     forgets_ms: float = 0.0
+    stops_first: bool = False
+    slows: str = ""
+    back_ms: float = 0.0
+
+    def hinders(self, process: str) -> bool:
+        """Whether this process could not tell Redis what it did, or not at once."""
+        return self.is_outage or self.slows in ("*", process)
+
+    @property
+    def hindered_until_ms(self) -> float:
+        """When a process that is hindered must have told Redis what it had to tell."""
+        after_ms = TOLD_AFTER_OUTAGE_MS if self.is_outage else TOLD_WITHIN_MS
+        return (self.back_ms or self.to_ms) + after_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +85,15 @@ class Fate(StrEnum):
 class Repeat:
     """Executions of one attempt of one task: more than one, or one that should have been the last and was not.
 
-    `kills` are the numbers of those that explain it.
+    `kills` are the numbers of those that explain it. `beside`: executions that went on after their successor had
+    started, although their worker had to stop them before.
     """
 
     id: str
     executions: tuple[Execution, ...]
     kills: tuple[int, ...]
     unexplained: int  # executions beyond the one that was due for which there is no kill
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,11 @@ class Verdict:
     def unexplained(self) -> int:
         """Executions that nothing explains."""
         return sum(repeat.unexplained for repeat in self.repeats)
+
+    @property
+    def beside(self) -> int:
+        """Executions that were not stopped before their task ran elsewhere."""
+        return sum(repeat.beside for repeat in self.repeats)
 
     @property
     def kept(self) -> bool:
@@ -128,6 +152,7 @@ def judge(
         (verdict.count(Fate.LOST), "lost"),
         (abs(unaccounted), "unaccounted for by Redis' own counters"),
         (verdict.unexplained, "executions that no kill explains"),
+        (verdict.beside, "executions that went on while their task ran elsewhere"),
         (unfinished, "tasks not done in time"),
         (innocent_dead, "dead without a crash of their own"),
         (refused, "tasks that could not be enqueued"),
@@ -137,11 +162,15 @@ def judge(
     return Verdict(fates, repeats, unaccounted, [f"{count:,} {what}" for count, what in counts if count])
 
 
-def explains(strike: Strike, execution: Execution, strikes: Sequence[Strike]) -> bool:
-    """Whether `strike` is a reason to run this task again."""
+def explanations(execution: Execution, strikes: Sequence[Strike]) -> list[Strike]:
+    """Those that are a reason to run this task again."""
     told_ms = told_by_ms(execution, strikes)
+    return [strike for strike in strikes if _explains(strike, execution, told_ms, strikes)]
+
+
+def _explains(strike: Strike, execution: Execution, told_ms: float, strikes: Sequence[Strike]) -> bool:
     if strike.hits:
-        if execution.process != strike.hits or execution.start_ms > strike.to_ms:
+        if strike.hits not in ("*", execution.process) or execution.start_ms > strike.to_ms:
             return False
         if strike.gently and execution.ending in (Ending.END, Ending.FAILED):
             return _during_outage(strike, strikes) and told_ms >= strike.from_ms
@@ -159,9 +188,9 @@ def told_by_ms(execution: Execution, strikes: Sequence[Strike]) -> float:
     if execution.ending is Ending.STOPPED:
         return execution.end_ms
     told_ms = execution.end_ms + TOLD_WITHIN_MS
-    for outage in sorted((s for s in strikes if s.is_outage), key=lambda s: s.from_ms):
-        if outage.from_ms <= told_ms and outage.to_ms + TOLD_AFTER_OUTAGE_MS >= execution.end_ms:
-            told_ms = max(told_ms, outage.to_ms + TOLD_AFTER_OUTAGE_MS)
+    for outage in sorted((s for s in strikes if s.hinders(execution.process)), key=lambda s: s.from_ms):
+        if outage.from_ms <= told_ms and outage.hindered_until_ms >= execution.end_ms:
+            told_ms = max(told_ms, outage.hindered_until_ms)
     return told_ms
 
 
@@ -193,11 +222,22 @@ def _repeats(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list
     last = max(by_attempt, default=0)
     repeats = []
     for attempt, same in by_attempt.items():
-        reasons = [[s.number for s in strikes if explains(s, execution, strikes)] for execution in same]
+        if len(same) == 1 and (attempt == last or same[0].ending is Ending.FAILED):
+            continue  # of a hundred thousand tasks nearly all are such
+        reasons = [[strike.number for strike in explanations(execution, strikes)] for execution in same]
         bare = [execution for execution, numbers in zip(same, reasons, strict=True) if not numbers]
         due = any(attempt == last or execution.ending is Ending.FAILED for execution in bare)
         unexplained = len(bare) - int(due)
         if len(same) > 1 or unexplained:
             kills = tuple(sorted({number for numbers in reasons for number in numbers}))
-            repeats.append(Repeat(same[0].id, tuple(same), kills, unexplained))
+            beside = sum(_went_on(execution, same, strikes) for execution in same)
+            repeats.append(Repeat(same[0].id, tuple(same), kills, unexplained, beside))
     return repeats
+
+
+def _went_on(execution: Execution, same: Sequence[Execution], strikes: Sequence[Strike]) -> bool:
+    """Whether it ran on after its successor had started, and nothing but faults that it could react to explains it."""
+    if execution.end_ms is None or not any(execution.start_ms < s.start_ms < execution.end_ms for s in same):
+        return False
+    reasons = explanations(execution, strikes)
+    return bool(reasons) and all(strike.stops_first for strike in reasons)

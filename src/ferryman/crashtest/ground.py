@@ -1,0 +1,69 @@
+"""Ground: the queue of a crash test in Redis: claimed before, looked at while it is used, swept afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from ferryman.call import command
+from ferryman.cli.failure import CommandFailed
+from ferryman.crashtest.verdict import LastSeen
+from ferryman.errors import BrokerError
+from ferryman.inspector import Inspector, QueueStats
+from ferryman.keys import QUEUES
+from ferryman.link import Link
+from ferryman.policy import Policy, QueuePolicy
+
+_READ_AT_ONCE: Final = 200
+
+
+class Ground:
+    """The queue, over a link that no fault of the test hits."""
+
+    def __init__(self, queue: str, link: Link) -> None:
+        self._queue = queue
+        self._link = link
+        self._inspector = Inspector(queue)
+
+    async def claim(self, tasks: int) -> None:
+        """Makes it ready for so many tasks. Raises CommandFailed when somebody uses this queue."""
+        stats = await self._link.run(self._inspector.stats())
+        if stats.enqueued or stats.workers:
+            raise CommandFailed(
+                f"the queue {self._queue} is in use here: {stats.enqueued:,} tasks were enqueued to it and "
+                f"{stats.workers} workers run. Choose another --queue; a crash test needs one of its own."
+            )
+        # The status of every task is kept to the end, so that "completed" and "never existed" differ for each id.
+        policy = {"completed_max": max(2 * tasks, Policy().completed_max), "completed_ms": 86_400_000}
+        await self._link.run(QueuePolicy(self._queue).write(policy, generation=1))
+
+    async def figures(self) -> QueueStats | None:
+        """None while Redis is away, on purpose; the next look finds it."""
+        with suppress(BrokerError):
+            return await self._link.run(self._inspector.stats())
+        return None
+
+    async def last_look(self, ids: Sequence[str]) -> tuple[QueueStats, dict[str, LastSeen]]:
+        """The queue's figures, and where each task is. Raises BrokerError."""
+        finals = {}
+        for some in _batches(ids, _READ_AT_ONCE):
+            looks = [self._inspector.get(task_id) for task_id in some]
+            for task_id, task in zip(some, await self._link.run_all(looks), strict=True):
+                if isinstance(task, Exception):
+                    raise task
+                finals[task_id] = LastSeen(task.state, task.crashes, task.error) if task else LastSeen(None)
+        return await self._link.run(self._inspector.stats()), finals
+
+    async def sweep(self, ids: Sequence[str]) -> None:
+        """Leaves nothing in a Redis that is not ours, the name in the list of queues included: it never comes back."""
+        keys = self._inspector.keys
+        rest = [keys.waiting, keys.handed, keys.handed_seen, keys.priority, keys.delayed, keys.dead, keys.completed]
+        rest += [keys.workers, keys.suspected, keys.slots, keys.manifest, keys.stats, keys.config]
+        for some in _batches([*(keys.task + task_id for task_id in ids), *rest], _READ_AT_ONCE):
+            await self._link.run(command("UNLINK", *some, read=int))
+        await self._link.run(command("SREM", QUEUES, self._queue, read=int))
+
+
+def _batches(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
