@@ -23,7 +23,7 @@ format: setup ## Let ruff format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: test
-test: test-unit test-integration ## All tests that need no cluster
+test: test-unit test-integration test-mutation ## All tests that need no cluster
 
 .PHONY: test-unit
 test-unit: setup ## Pure functions, and the protocol on fakeredis
@@ -39,14 +39,14 @@ test-mutation: setup ## Break each contract on purpose, in a copy: a test must n
 
 .PHONY: test-e2e
 test-e2e: cluster-install ## The scenes on a real cluster (brings it up when there is none)
-	.venv/bin/pytest tests/e2e --with-e2e
+	.venv/bin/pytest tests/e2e --with-e2e -m "not long"
 
 .PHONY: demo
 demo: cluster-install ## A real cluster, Ferryman on it, and a tour in two minutes; leaves it running
 	@hack/demo
 
 .PHONY: tools
-tools: ## helm and kubeconform, for the chart's tests and the cluster
+tools: ## helm, kubeconform and promtool, for the tests of chart and alerts and for the cluster
 	@hack/cluster/build --tools
 
 .PHONY: images
@@ -88,6 +88,8 @@ chaos: setup ## Kill everything on purpose, again and again, and prove that noth
 	.venv/bin/ferryman crash-test --tasks 30000 --kills 64 --seed 3 --aof-restart everysec
 	.venv/bin/ferryman crash-test --tasks 30000 --kills 64 --seed 4 --failover
 	.venv/bin/ferryman crash-test --tasks 4000 --kills 64 --seed 5 --task-ms 2000
+	FERRYMAN_FREEZE=60 .venv/bin/pytest tests/integration/test_protocol_hardships.py -k froze
+	FERRYMAN_MODEL_EXAMPLES=3000 .venv/bin/pytest tests/integration/model
 
 # What is killed beside Redis in the short battery: few kinds, so that Redis has several turns.
 BESIDE_REDIS := --kinds sigkill,scheduler,api,link-lost-reply,link-half-open,link-producer
@@ -102,9 +104,7 @@ chaos-short: setup ## The same in under four minutes: every local kind, and Redi
 chaos-kubernetes: cluster-install ## The same on a real cluster for 10 minutes: pods, containers, operator, scheduler, Redis
 	PATH=$(CURDIR)/.cluster/bin:$$PATH KUBECONFIG=$(CURDIR)/.cluster/kubeconfig \
 	  .venv/bin/ferryman crash-test --kubernetes --for 10m --tasks 10000 --seed 1
-	PATH=$(CURDIR)/.cluster/bin:$$PATH KUBECONFIG=$(CURDIR)/.cluster/kubeconfig \
-	  .venv/bin/ferryman crash-test --kubernetes --for 5m --tasks 1500 --task-ms 3000 --kills 8 --seed 1 \
-	  --kinds pod-force-delete,container-oom,heartbeat-only,cronjob-only
+	.venv/bin/pytest tests/e2e --with-e2e -m long
 
 .PHONY: bench
 bench: setup ## Throughput of one worker process on no-op tasks

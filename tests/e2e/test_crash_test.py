@@ -52,18 +52,21 @@ def test_nothing_is_lost_under_every_kind_of_kill(installed: Kubectl) -> None:
     assert left_by_crash_tests(installed) == []
 
 
+@pytest.mark.long
 def test_waits_are_bounded_whoever_is_left_to_notice(installed: Kubectl) -> None:
     outcome = crash_test(
         installed,
-        *("--for", "30s", "--kills", "4", "--tasks", "900", "--task-ms", "4000", "--seed", "1"),
+        # With this seed the kinds come in this order, well apart, and the first three while all slots are busy.
+        *("--for", "230s", "--kills", "4", "--tasks", "1200", "--task-ms", "4000", "--seed", "0"),
         *("--kinds", "pod-force-delete,container-oom,heartbeat-only,cronjob-only"),
     )
     rows = {(row["kind"], row["bound"]): row for row in outcome["recovery_s"]}
     bounds = {kind: bound for kind, bound in rows if bound is not None}
     assert bounds == {"pod-force-delete": 5, "container-oom": 1, "heartbeat-only": 20, "cronjob-only": 75}
     for (_, bound), row in rows.items():
-        assert row["from_death_or_restart"]["count"] > 0, f"nothing had to be recovered: {row}"
         assert row["from_death_or_restart"]["max"] <= bound + _SLOW_MACHINE, row
+    for kill in outcome["kills"]:
+        assert kill["recovery_s"] or kill["isolated_s"], f"nothing had to be recovered: {kill}"
     operator = installed.get(*OPERATOR.split("/")) or {}
     assert operator["spec"]["replicas"] == 1, "the operator is back"
     assert left_by_crash_tests(installed) == []

@@ -97,6 +97,9 @@ def _table_line(row: Row) -> str:
 def _oddities(outcome: ClusterOutcome) -> Iterator[str]:
     if any(row.bound_s is None and row.bounded.count for row in rows(outcome.recoveries)):
         yield "note: a bound of none: Redis was away in the meantime"
+    on_workers = [one for one in outcome.recoveries if one.hit.victim and not one.hit.strike.gently]
+    if idle := sum(1 for one in on_workers if not one.in_flight):
+        yield f"note: {idle} of {len(on_workers)} kills of workers cut nothing off: more or longer tasks prove more"
     for one in outcome.left_out:
         yield f"note: left out: {one}"
     if isolated := [wait for one in outcome.recoveries for wait in one.isolated_s]:

@@ -111,7 +111,7 @@ class ClusterCrashTest:
         watching = asyncio.create_task(self._watch())
         try:
             await self._kill(stage, orders)
-            time_was_up = not await self._drained()
+            time_was_up = not await self._drained(self._started_s + over_ms / 1_000)
         finally:
             watching.cancel()
         took_s = time.monotonic() - self._started_s
@@ -191,9 +191,9 @@ class ClusterCrashTest:
                 self._say(f"{self._clock()}  " + ", ".join(f"{self._figures[name]:,} {name}" for name in names))
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _drained(self) -> bool:
-        """Waits until everything is done, or for as long after the last kill as a person allows."""
-        give_up_s = time.monotonic() + self._settings.timeout_s
+    async def _drained(self, fed_s: float) -> bool:
+        """Waits until everything is done, or for as long after the last kill and the last task as a person allows."""
+        give_up_s = max(time.monotonic(), fed_s) + self._settings.timeout_s
         while time.monotonic() < give_up_s:
             f = self._figures
             if f.get("fed") and not f.get("waiting", 1) + f.get("delayed", 1) + f.get("active", 1):
