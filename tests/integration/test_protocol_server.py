@@ -90,7 +90,7 @@ async def test_an_idle_workers_blmove_wakes_for_every_kind_of_arrival(real_bench
     await b.register("gone", slot="s")
     await b.enqueue("orphan")
     await b.fetch("gone")
-    await b.register("successor", slot="s")
+    await b.run(b.workers.declare_dead("gone", "its process ended"))
 
     assert await arrives(enqueue(b, "plain")) == "plain"
     assert await arrives(enqueue(b, "urgent", priority=1)) == "urgent"

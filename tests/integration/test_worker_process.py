@@ -32,6 +32,22 @@ async def test_a_paused_worker_wakes_up_fenced_stops_its_code_and_goes_on_under_
     assert len(yard.lines("start")) == 2, "once before the pause, once after it"
 
 
+async def test_a_beat_tells_a_worker_that_it_was_declared_dead_and_its_code_stops(yard: Yard) -> None:
+    """A proof of death that was wrong, of a worker whose promise still holds, and that asks Redis for nothing else."""
+    worker = await yard.worker(FERRYMAN_WORKER_TIMEOUT="15s", FERRYMAN_CONCURRENCY="1")
+    await yard.enqueue_wait("a")
+    await yard.until(lambda: yard.lines("start"))
+    [row] = await yard.bench.run(yard.bench.workers.list())
+    await yard.bench.run(yard.bench.workers.declare_dead(row.id, "somebody was wrong"))
+    await yard.bench.run(yard.bench.broker.recover(row.id))
+    await yard.until(lambda: yard.lines("cancelled") == [["a"]])
+    assert "this worker was declared dead" in worker.said()
+    yard.gate.touch()
+    await yard.until_stats(completed=1, active=0)
+    assert len(yard.lines("start")) == 2
+    assert worker.running
+
+
 async def test_a_worker_that_cannot_beat_for_as_long_as_it_promised_stops_its_code_by_itself(
     start_redis: Callable[..., Any], tmp_path: Path
 ) -> None:

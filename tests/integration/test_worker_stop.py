@@ -77,7 +77,8 @@ async def test_a_worker_cut_off_from_redis_has_ended_its_code_before_it_runs_els
     await relay.start(("127.0.0.1", urlsplit(direct).port or 0))
     try:
         yard.redis_url = f"redis://127.0.0.1:{relay.port}/0"
-        first = await yard.worker(FERRYMAN_WORKER_TIMEOUT="3s")
+        # Without a free slot it does not listen: a BLMOVE that waits behind the ice would be handed the task first.
+        first = await yard.worker(FERRYMAN_WORKER_TIMEOUT="3s", FERRYMAN_CONCURRENCY="1")
         yard.redis_url = direct
         await yard.enqueue_wait("a", name=name)
         await yard.until(lambda: yard.lines("runs"))

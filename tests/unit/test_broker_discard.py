@@ -203,3 +203,11 @@ async def test_revived_crashes_start_again_at_none(bench: Bench) -> None:
 
     [task] = await bench.fetch("next")
     assert task.crashes == 0
+
+
+async def test_discarding_a_dead_task_leaves_its_unique_key_to_the_new_owner(bench: Bench) -> None:
+    await bench.bury("old", unique="k")
+    await bench.enqueue("new", unique="k")
+    await bench.run(bench.broker.discard(TaskState.DEAD, ["old"]))
+
+    assert (await bench.snapshot())["unique:k"] == "new"

@@ -28,8 +28,9 @@ def test_the_place_of_a_process_is_taken_as_long_as_any_of_its_children_lives(tm
     assert first.slot == "uid-1.worker"
     with subprocess.Popen(["sleep", "60"], pass_fds=[first._lock]) as child:
         os.close(first._lock)  # the process itself is gone
-        assert Identity(settings(tmp_path), "q").slot == ""
+        successor = Identity(settings(tmp_path), "q")
         child.kill()
+    assert successor.slot == ""
     assert Identity(settings(tmp_path), "q").slot == "uid-1.worker"
 
 

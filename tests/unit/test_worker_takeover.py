@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from ferryman_worker.board import Board
 from ferryman_worker.identity import Identity
 from ferryman_worker.settings import WorkerSettings
-from ferryman_worker.takeover import take_over
+from ferryman_worker.takeover import Takeover, take_over
 from ferryman_worker.tenure import Registrar
 
 from ferryman.call import Call
@@ -65,6 +66,12 @@ class Successor:
             end_beats=self._end_beats,
         )
 
+    async def join(self) -> str:
+        """Its id, once it has registered."""
+        async with asyncio.timeout(20):
+            worker, _ = await self.registrar.join()
+        return worker
+
     def _end_beats(self) -> None:
         self.beats_ended = True
 
@@ -87,7 +94,7 @@ async def test_whichever_reply_is_lost_the_predecessors_tasks_are_back_when_the_
     """More tasks than one step recovers: a lost reply may leave some behind."""
     ids = [f"t{number}" for number in range(250)]
     await hold_in_slot(bench, "old", *ids)
-    worker, _ = await Successor(bench, tmp_path, loses).registrar.join()
+    worker = await Successor(bench, tmp_path, loses).join()
 
     seen = await bench.snapshot()
     assert seen["waiting"] == ids
@@ -96,13 +103,17 @@ async def test_whichever_reply_is_lost_the_predecessors_tasks_are_back_when_the_
     assert "active:old" not in seen
 
 
-async def test_a_successor_that_died_before_it_had_recovered_hides_nothing_from_the_next_one(
-    bench: Bench, tmp_path: Path
-) -> None:
+async def test_a_takeover_goes_on_until_its_predecessor_holds_nothing(bench: Bench) -> None:
+    await hold_in_slot(bench, "old", *[f"t{number}" for number in range(450)])  # one step takes 200
+    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover("old", waiting=450, dead=0)
+    assert (await bench.snapshot())["waiting"] == [f"t{number}" for number in range(450)]
+
+
+async def test_a_successor_that_died_before_it_had_recovered_hides_nothing_from_the_next_one(bench: Bench) -> None:
     await hold_in_slot(bench, "old", "a")
     await bench.run(bench.workers.declare_dead("old", "its process ended"))  # and then it was killed
 
-    await Successor(bench, tmp_path).registrar.join()
+    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover("old", waiting=1, dead=0)
     assert (await bench.snapshot())["waiting"] == ["a"]
 
 
@@ -111,7 +122,7 @@ async def test_a_takeover_beside_its_own_registration_does_not_declare_itself_de
 ) -> None:
     """The beat child takes over while the worker imports its app; one that is slow finds the worker registered."""
     successor = Successor(bench, tmp_path)
-    worker, _ = await successor.registrar.join()
+    worker = await successor.join()
 
     async with bench.changes() as changes:
         assert await run_plan_async(bench.link, take_over(bench.name, SLOT, successor.identity.is_mine)) is None
@@ -123,10 +134,10 @@ async def test_a_second_tenure_of_the_same_process_takes_back_what_the_first_one
     bench: Bench, tmp_path: Path
 ) -> None:
     successor = Successor(bench, tmp_path)
-    first, _ = await successor.registrar.join()
+    first = await successor.join()
     await bench.enqueue("a")
     await bench.fetch(first)
-    second, _ = await successor.registrar.join()
+    second = await successor.join()
     assert first != second
     assert (await bench.snapshot())["waiting"] == ["a"]
 
@@ -161,7 +172,7 @@ async def test_who_resigns_gets_its_tasks_back_to_waiting_in_two_beats_and_nobod
     bench: Bench, tmp_path: Path
 ) -> None:
     successor = Successor(bench, tmp_path)
-    worker, _ = await successor.registrar.join()
+    worker = await successor.join()
     await bench.enqueue("a")
     await bench.fetch(worker)
 

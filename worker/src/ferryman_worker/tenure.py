@@ -72,7 +72,7 @@ class Registrar:
                 if not told:
                     logger.warning("can't register yet: %s", error)
                     told = True
-                await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(_RETRY_S)
 
     async def leave(self, worker: str) -> bool:
         """Gives the id up; False when Redis is away or still counts tasks as held by it: then they are recovered

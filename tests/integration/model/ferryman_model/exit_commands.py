@@ -107,6 +107,7 @@ class ExitCommands:
             record.state, record.crashes = TaskState.WAITING, record.crashes + 1
             if record.crashes >= self._book.settings.crashes_max:
                 self._book.bury(record, "its processes crashed")
+                self._book.counters["dead_by_crash"] += 1
 
     def _requeue(self, records: list[Record]) -> None:
         for record in records:

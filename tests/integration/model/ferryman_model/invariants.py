@@ -9,7 +9,17 @@ from ferryman_model.book import Book, Record
 from ferryman_model.command import same
 from ferryman_model.photo import Fields, Photo
 
-COUNTERS = ("enqueued", "completed", "discarded", "failed", "retried", "recovered", "revived", "parked")
+COUNTERS = (
+    "enqueued",
+    "completed",
+    "discarded",
+    "failed",
+    "retried",
+    "recovered",
+    "revived",
+    "parked",
+    "dead_by_crash",
+)
 
 
 def check(book: Book, photo: Photo, stats: QueueStats) -> None:

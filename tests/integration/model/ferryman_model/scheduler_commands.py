@@ -61,6 +61,7 @@ class SchedulerCommands:
             to_dead = sum(record.state is TaskState.DEAD for record in taken)
             same("the reply", reply, Recovery("dead", len(taken) - to_dead, to_dead, len(member.held)))
             self._book.counters["recovered"] += len(taken)
+            self._book.counters["dead_by_crash"] += to_dead
             if not member.held:
                 self._roster.remove(worker)
 

@@ -79,11 +79,13 @@ class SimulatedWorker:
 
     def _take_over(self, predecessor: str, limit: int, fate: Fate) -> None:
         """The last worker of its slot is dead for certain."""
-        if replies := self._send([self._say.declare_dead(predecessor)], fate):
-            if not replies[0]:
-                self.predecessor = None
-            elif (recovered := self._send([self._recover(predecessor, limit)], fate)) and not recovered[0].left:
-                self.predecessor = None
+        declared = self._send([self._say.declare_dead(predecessor)], fate)
+        if declared is not None and (not declared[0] or self._has_recovered(predecessor, limit, fate)):
+            self.predecessor = None
+
+    def _has_recovered(self, predecessor: str, limit: int, fate: Fate) -> bool:
+        replies = self._send([self._recover(predecessor, limit)], fate)
+        return replies is not None and not replies[0].left
 
     def listen(self, fate: Fate) -> None:
         """BLMOVE."""

@@ -80,8 +80,10 @@ class Yard:
                 await asyncio.sleep(0.45)
 
         task = asyncio.create_task(look())
-        yield
-        task.cancel()
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def metric(self, worker: WorkerProcess, name: str) -> float:
         """The sum of a metric over its labels, as Prometheus would scrape it now."""
