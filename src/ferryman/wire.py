@@ -11,14 +11,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import hiredis
-from redis.asyncio import ConnectionPool
+from redis.asyncio import BlockingConnectionPool, ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError
 
+# A thousand coroutines that enqueue at once share these and wait their turn, instead of failing for want of one.
+_CONNECTIONS_AT_MOST = 64
+_TURN_WITHIN_S = 10.0
+
 
 def pool_from_url(url: str, **options: Any) -> ConnectionPool:
-    """A pool for `url`; opens nothing yet. Raises ValueError when it is no redis://, rediss:// or unix:// URL."""
-    pool = ConnectionPool.from_url(url, **options)
+    """A pool for `url`; opens nothing yet. Raises ValueError when it is no redis://, rediss:// or unix:// URL.
+
+    Who finds all connections taken waits for one, and gets a ConnectionError only when none comes free in time.
+    """
+    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS_AT_MOST, timeout=_TURN_WITHIN_S, **options)
     kind = pool.connection_class
     pool.connection_class = type(f"Packed{kind.__name__}", (_Packed, kind), {})
     return pool

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -274,6 +275,35 @@ async def test_reset_needs_the_queues_name_and_says_what_it_discarded(api: Api) 
     await api.post("/tasks", {"tasks": [task(), task(delay="1h")]})
     await api.post("/queues/emails/reset", {"confirm": "emails", "states": ["delayed"]})
     assert ((await api.stats()).waiting, (await api.stats()).delayed) == (1, 0)
+
+
+async def test_a_reset_can_be_looked_at_before(api: Api) -> None:
+    await api.start_worker()
+    await api.post("/tasks", {"tasks": [task(), task(delay="1h"), task(count=2), task(queue="sms")]})
+    await api.kill_tasks(1)
+    await api.link.run(Broker("emails").fetch("w1", 1))
+    preview = await api.client.get("/queues/emails/reset")
+    assert preview.json() == {
+        "queue": "emails",
+        "would_discard": {"waiting": 1, "delayed": 1, "dead": 1},
+        "active": 1,
+        "confirm": "emails",
+    }
+    some = await api.client.get("/queues/emails/reset", params={"states": ["dead", "completed"]})
+    assert some.json()["would_discard"] == {"dead": 1}
+    assert (await api.client.get("/queues/emails/reset", params={"states": "active"})).status_code == 422
+    assert ((await api.stats()).discarded, (await api.stats()).waiting) == (0, 1), "looking discards nothing"
+    done = (await api.post("/queues/emails/reset", {"confirm": preview.json()["confirm"]})).json()
+    assert done["discarded"] == preview.json()["would_discard"]
+
+
+@pytest.mark.parametrize("verb", ["hold", "resume", "revive", "reset"])
+async def test_no_verb_touches_another_queue(api: Api, verb: str) -> None:
+    await api.post("/tasks", {"tasks": [task(queue="sms"), task(queue="sms", delay="1h"), task()]})
+    before = await api.link.run(Inspector("sms").stats())
+    assert (await api.post(f"/queues/emails/{verb}", {"confirm": "emails"} if verb == "reset" else None)).is_success
+    after = await api.link.run(Inspector("sms").stats())
+    assert replace(after, oldest_waiting_s=0, now_ms=0) == replace(before, oldest_waiting_s=0, now_ms=0)
 
 
 async def test_what_is_enqueued_is_counted_once(api: Api) -> None:

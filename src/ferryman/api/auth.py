@@ -1,92 +1,71 @@
-"""Who may come in: a bearer token, compared in constant time and read again when its file changes."""
+"""Who may come in and do what: a bearer token, and the scope that a request needs. Nothing here reads a body."""
 
 from __future__ import annotations
 
-import hmac
-import logging
-from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
 from ferryman.api.problems import Problem
-from ferryman.api.settings import ApiSettings
-from ferryman.settings import BadSetting
+from ferryman.api.tokens import Scope, Tokens
 
 #: What needs no token: probes and scrapes inside the cluster, and the description, which is no secret.
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
-_log = logging.getLogger(__name__)
+_REALM: Final = 'Bearer realm="ferryman"'
 
 
-class Tokens:
-    """The tokens that are accepted now. A file may hold several, one a line: the old and the new of a rotation."""
+def scope_needed(method: str, path: str) -> Scope:
+    """The scope for a request. What is not named here changes something that exists: that is admin's."""
+    if method in ("GET", "HEAD"):
+        return Scope.READ
+    if method == "POST" and path == "/tasks":
+        return Scope.ENQUEUE
+    return Scope.ADMIN
 
-    def __init__(self, settings: ApiSettings) -> None:
-        """Raises BadSetting when the file cannot be read or holds no token."""
-        self._file = settings.token_file
-        self._seen: tuple[int, int, int] | None = None
-        self._tokens = [settings.token.encode()]
-        if self._file is not None:
-            try:
-                self._tokens = _read(self._file)
-                self._seen = _version(self._file)
-            except OSError as error:
-                raise BadSetting("FERRYMAN_API_TOKEN_FILE", f"cannot read {self._file}: {error.strerror}") from error
-            if not self._tokens:
-                raise BadSetting("FERRYMAN_API_TOKEN_FILE", f"{self._file} holds no token")
 
-    def accept(self, token: bytes) -> bool:
-        """Whether this is one of the tokens; every one is compared, so the time tells nothing."""
-        self._refresh()
-        return sum(hmac.compare_digest(token, accepted) for accepted in self._tokens) > 0
-
-    def _refresh(self) -> None:
-        if self._file is None:
-            return
-        try:
-            version = _version(self._file)
-            if version == self._seen:
-                return
-            tokens = _read(self._file)
-        except OSError as error:
-            # A Secret is swapped by renaming a folder; a look in between must not lock everybody out.
-            _log.warning("cannot read the token file, the last tokens stay valid: %s", error)
-            return
-        self._tokens, self._seen = tokens, version
-        _log.info("the token file changed; %d tokens are accepted now", len(tokens))
+def token_of(connection: Connection) -> bytes:
+    """The bearer token that a request carries, or nothing."""
+    kind, _, token = Headers(scope=connection).get("authorization", "").partition(" ")
+    return token.strip().encode() if kind.lower() == "bearer" else b""
 
 
 class BearerAuth:
-    """Answers 401 to every request without an accepted token, but for OPEN_PATHS. Does not read bodies."""
+    """Answers 401 to requests without an accepted token and 403 to those whose token may not do this.
+
+    OPEN_PATHS need none.
+    """
 
     def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
         self._app = app
         self._tokens = tokens
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, send)
-            return
-        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self._tokens.accept(token.strip().encode()):
-            await self._app(scope, receive, send)
-            return
-        what = "is not valid" if token else "is missing"
-        problem = Problem(
-            401,
-            "unauthorized",
-            f"The bearer token {what}. Send the header Authorization: Bearer <token>.",
-            headers={"WWW-Authenticate": 'Bearer realm="ferryman"'},
-        )
-        await problem.response()(scope, receive, send)
+    async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
+        problem = None
+        if connection["type"] == "http" and connection["path"] not in OPEN_PATHS:
+            problem = self._refusal(connection)
+        if problem:
+            await problem.response()(connection, receive, send)
+        else:
+            await self._app(connection, receive, send)
+
+    def _refusal(self, connection: Connection) -> Problem | None:
+        token = token_of(connection)
+        held = self._tokens.scopes(token)
+        if not held:
+            what = "is not valid" if token else "is missing"
+            detail = f"The bearer token {what}. Send the header Authorization: Bearer <token>."
+            return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": _REALM})
+        needed = scope_needed(connection["method"], connection["path"])
+        if needed in held:
+            return None
+        return out_of_scope(needed, sorted(held))
 
 
-def _read(path: Path) -> list[bytes]:
-    return [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_ino, status.st_size
+def out_of_scope(needed: Scope, held: list[Scope]) -> Problem:
+    """403: the token is known, and may not do this."""
+    detail = f"This needs a token with the scope {needed}; the one that was sent has {' and '.join(held)}."
+    challenge = f'{_REALM}, error="insufficient_scope", scope="{needed}"'
+    return Problem(403, "insufficient-scope", detail, headers={"WWW-Authenticate": challenge}, needed=needed, held=held)

@@ -17,11 +17,12 @@ from ferryman.api.problems import invalid, of_error
 from ferryman.api.schema import TASKS_AT_MOST, TaskRequest
 from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
-from ferryman.errors import FerrymanError, InvalidTask, PayloadTooLarge, UnknownTask
+from ferryman.errors import FerrymanError, InvalidTask, NotReplicated, PayloadTooLarge, UnknownTask
 from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.manifest import TaskManifest
 from ferryman.options import EnqueueOptions
+from ferryman.replication import ReplicaWait
 from ferryman.task import Enqueued, NewTask, check_queue_name, check_task_id
 
 # A count multiplies what a small body holds.
@@ -36,9 +37,10 @@ _QUEUES_AT_MOST: Final = 1000
 class Intake:
     """Checks and enqueues. Remembers manifests for some seconds, so that a task costs one round trip."""
 
-    def __init__(self, link: Link, metrics: ApiMetrics) -> None:
+    def __init__(self, link: Link, metrics: ApiMetrics, wait: ReplicaWait) -> None:
         self._link = link
         self._metrics = metrics
+        self._wait = wait
         self._manifests: dict[str, tuple[float, Mapping[str, TaskManifest]]] = {}
         self._announced: dict[str, float] = {}
 
@@ -91,17 +93,21 @@ class Intake:
         return manifest
 
     async def _enqueue(self, tasks: Sequence[tuple[str, NewTask]]) -> list[tuple[str, Enqueued]]:
-        """One pipelined round trip: a script call per queue and batch."""
+        """One pipelined round trip, two when replicas must confirm: a script call per queue and batch."""
         await self._announce({queue for queue, _ in tasks})
         steps = [
             (queue, batch)
             for queue, group in groupby(sorted(tasks, key=_queue_of), key=_queue_of)
             for batch in batches((task for _, task in group), args_bytes)
         ]
-        replies = await self._link.run_all([Broker(queue).enqueue(batch) for queue, batch in steps])
+        calls = [Broker(queue).enqueue(batch) for queue, batch in steps]
+        replies = [reply for some in self._wait.rounds(calls) for reply in await self._link.run_all(some)]
         answers: dict[str, list[Enqueued]] = {}
         failures: list[Exception] = []
+        unsure: NotReplicated | None = None
         for (queue, _), reply in zip(steps, replies, strict=True):
+            if isinstance(reply, NotReplicated):
+                unsure, reply = reply, reply.accepted
             if isinstance(reply, Exception):
                 failures.append(reply)
                 continue
@@ -110,7 +116,10 @@ class Intake:
         if failures:
             raise _partly_failed(failures[0], [answer.id for some in answers.values() for answer in some])
         turn = {queue: iter(some) for queue, some in answers.items()}
-        return [(queue, next(turn[queue])) for queue, _ in tasks]
+        accepted = [(queue, next(turn[queue])) for queue, _ in tasks]
+        if unsure:
+            raise NotReplicated([answer for _, answer in accepted], unsure.replicas, unsure.wanted, unsure.reason)
+        return accepted
 
     async def _announce(self, queues: Collection[str]) -> None:
         """Puts new queues into the list of known ones, before their first task."""

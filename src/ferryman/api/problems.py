@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from ferryman.errors import (
     BrokerUnavailable,
     FerrymanError,
     InvalidTask,
+    NotReplicated,
     PayloadTooLarge,
     ProtocolMismatch,
     QueueFull,
@@ -45,16 +47,19 @@ class Problem(Exception):
         self.headers = headers
         self.more = more
 
-    def response(self) -> Response:
+    def document(self) -> dict[str, Any]:
         """The problem document."""
-        body = {
+        return {
             "type": f"urn:ferryman:problem:{self.kind}",
             "title": self.kind.replace("-", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
             **self.more,
         }
-        return JSONResponse(body, self.status, dict(self.headers or {}), CONTENT_TYPE)
+
+    def response(self) -> Response:
+        """The problem document as an answer."""
+        return JSONResponse(self.document(), self.status, dict(self.headers or {}), CONTENT_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -91,6 +96,11 @@ def of_error(error: FerrymanError) -> Problem:
         case BrokerUnavailable():
             detail = f"{str(error).rstrip('.')}. Send it again: an enqueue with an id is safe."
             return _again(503, "redis-unavailable", detail, _AWAY_S)
+        case NotReplicated():
+            problem = _again(503, "not-replicated", f"{str(error).rstrip('.')}.", _AWAY_S)
+            problem.more |= {"accepted": [one.id for one in error.accepted]}
+            problem.more |= {"replicas": error.replicas, "wanted": error.wanted}
+            return problem
         case QueueFull():
             return _again(503, "redis-full", str(error), _FULL_S)
         case UnknownTask():
@@ -123,9 +133,21 @@ def _of_framework(request: Request, error: HTTPException) -> Problem:
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path}; /openapi.json lists what there is."
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        # The framework names the methods of the first route that fits; a path can have several routes.
+        allowed = ", ".join(sorted(_methods_at(request))) or (error.headers or {}).get("Allow", "")
         detail = f"{request.method} cannot be used at {request.url.path}; allowed: {allowed}."
+        return Problem(405, kind, detail, headers={"Allow": allowed})
     return Problem(error.status_code, kind, detail, headers=error.headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    app: FastAPI = request.app
+    return {
+        method.upper()
+        for template, methods in app.openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path)
+        for method in methods
+    }
 
 
 def _of_validation(errors: Sequence[Any]) -> Problem:

@@ -14,8 +14,18 @@ TASKS_AT_MOST = 10_000
 
 _EXAMPLE: JsonDict = {"queue": "emails", "task": "send", "args": {"to": "a@example.com", "subject": "hi"}}
 
-Queue = Annotated[str, Field(description="The queue's name.", examples=["emails"])]
-TaskId = Annotated[str, Field(description="The task's id.", examples=["welcome-42"])]
+#: Shown in OpenAPI only; `ferryman.task` checks them, and says in words what is wrong.
+QUEUE_PATTERN = "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"
+ID_PATTERN = "^[A-Za-z0-9_.:-]{1,128}$"
+NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
+UNIQUE_PATTERN = "^[\\x21-\\x7e]{1,200}$"
+
+Queue = Annotated[
+    str, Field(description="The queue's name.", examples=["emails"], json_schema_extra={"pattern": QUEUE_PATTERN})
+]
+TaskId = Annotated[
+    str, Field(description="The task's id.", examples=["welcome-42"], json_schema_extra={"pattern": ID_PATTERN})
+]
 DiscardableState = Literal["waiting", "delayed", "dead", "completed"]
 
 
@@ -33,8 +43,14 @@ class TaskRequest(Body):
     )
 
     queue: Queue
-    task: str = Field(description="The task's name: that of the function unless it was given another.")
-    args: dict[str, Any] = Field(default={}, description="The arguments, by parameter name.")
+    task: str = Field(
+        description="The task's name: that of the function unless it was given another.",
+        examples=["send"],
+        json_schema_extra={"pattern": NAME_PATTERN},
+    )
+    args: dict[str, Any] = Field(
+        default={}, description="The arguments, by parameter name.", examples=[{"to": "a@example.com"}]
+    )
     delay: str | int | float | None = Field(
         default=None, description="Start it this much later: `10s`, `1h30m`, or seconds as a number.", examples=["10s"]
     )
@@ -43,24 +59,35 @@ class TaskRequest(Body):
         description="Start it at this time, ISO 8601 with a time zone. Not together with `delay`.",
         examples=["2030-01-31T08:00:00+01:00"],
     )
-    count: int = Field(default=1, ge=1, le=TASKS_AT_MOST, description="Enqueue it this many times.")
+    count: int = Field(default=1, ge=1, le=TASKS_AT_MOST, description="Enqueue it this many times.", examples=[5])
     priority: int = Field(
-        default=0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Higher runs earlier; 0 is the common line."
+        default=0,
+        ge=-MAX_PRIORITY,
+        le=MAX_PRIORITY,
+        description="Higher runs earlier; 0 is the common line.",
+        examples=[5],
     )
     id: str | None = Field(
         default=None,
         description="The task's id and idempotency key: while this task or its kept status exists, nothing is added.",
+        examples=["welcome-42"],
     )
     unique: str | None = Field(
-        default=None, description="No second task with this key until this one is completed, dead or discarded."
+        default=None,
+        description="No second task with this key until this one is completed, dead or discarded.",
+        examples=["welcome:a@example.com"],
     )
-    max_attempts: int | None = Field(default=None, ge=1, description="How many times to try it.")
+    max_attempts: int | None = Field(default=None, ge=1, description="How many times to try it.", examples=[3])
 
 
 class TaskRequests(Body):
     """Several tasks, for one queue or many."""
 
-    tasks: list[TaskRequest] = Field(min_length=1, max_length=TASKS_AT_MOST)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"tasks": [_EXAMPLE]}]})
+
+    tasks: list[TaskRequest] = Field(
+        min_length=1, max_length=TASKS_AT_MOST, description="Each with the fields of a single task."
+    )
 
 
 def _one_or_many(body: Any) -> str:
@@ -184,12 +211,21 @@ class ResetBody(Body):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"confirm": "emails"}]})
 
-    confirm: str = ""
+    confirm: str = Field(default="", description="The queue's name, or nothing is done.")
     states: list[DiscardableState] = Field(
         default=["waiting", "delayed", "dead"],
         min_length=1,
         description="`completed` forgets the kept status of completed tasks. Active tasks finish by themselves.",
     )
+
+
+class ResetPreview(BaseModel):
+    """What a reset would discard now. `confirm` is what its body must say."""
+
+    queue: Queue
+    would_discard: dict[str, int]
+    active: int = Field(description="Tasks that are running; a reset leaves them alone.")
+    confirm: str
 
 
 class ResetReply(BaseModel):
@@ -206,7 +242,9 @@ class ReviveBody(Body):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"ids": ["welcome-42"]}]})
 
-    ids: list[str] | None = Field(default=None, min_length=1, max_length=1000)
+    ids: list[TaskId] | None = Field(
+        default=None, min_length=1, max_length=1000, description="Only these. Those that are not dead are passed over."
+    )
 
 
 class ReviveReply(BaseModel):
@@ -224,10 +262,16 @@ class HoldReply(BaseModel):
     hold: bool
 
 
+class Health(BaseModel):
+    """The process is well."""
+
+    status: Literal["ok"]
+
+
 class ProblemReply(BaseModel):
     """RFC 9457 problem details, sent as application/problem+json; some kinds carry more members."""
 
-    type: str = Field(examples=["urn:ferryman:problem:unknown-task"])
-    title: str
-    status: int
-    detail: str
+    type: str = Field(description="What kind of problem; switch on this.")
+    title: str = Field(description="The kind in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong here, and what to do.")

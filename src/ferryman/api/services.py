@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Request
 from ferryman.api.intake import Intake
 from ferryman.api.metrics import ApiMetrics
 from ferryman.api.problems import invalid
+from ferryman.api.schema import ID_PATTERN, QUEUE_PATTERN
 from ferryman.errors import InvalidTask
 from ferryman.link import Link
 from ferryman.task import check_queue_name, check_task_id
@@ -29,11 +30,15 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _queue(queue: Annotated[str, Path(description="The queue's name.", examples=["emails"])]) -> str:
+_QueuePath = Path(description="The queue's name.", examples=["emails"], json_schema_extra={"pattern": QUEUE_PATTERN})
+_IdPath = Path(description="The task's id.", examples=["welcome-42"], json_schema_extra={"pattern": ID_PATTERN})
+
+
+def _queue(queue: Annotated[str, _QueuePath]) -> str:
     return _checked(check_queue_name, "/queue", queue)
 
 
-def _task_id(id: Annotated[str, Path(description="The task's id.", examples=["welcome-42"])]) -> str:
+def _task_id(id: Annotated[str, _IdPath]) -> str:
     return _checked(check_task_id, "/id", id)
 
 

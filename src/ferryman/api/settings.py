@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ferryman.replication import NO_WAIT, ReplicaWait
 from ferryman.settings import BadSetting
 
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Where the API listens, and whom it serves. `token_file` wins over `token`; without both there is none."""
+    """Where the API listens, and whom it serves.
+
+    `token_file` and `token` are admin's, and the file wins; the files of the narrower scopes join them. Without any of
+    them no token is asked for. `rate_per_s` 0 means no limit; `wait` is for how many replicas a POST of tasks waits.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     token_file: Path | None = None
     token: str = ""
+    enqueue_token_file: Path | None = None
+    read_token_file: Path | None = None
     origins: tuple[str, ...] = ()
     insecure: bool = False
     body_limit_bytes: int = 1 << 20
+    rate_per_s: float = 0.0
+    rate_burst: int = 1
+    wait: ReplicaWait = NO_WAIT
 
     @classmethod
     def from_env(
         cls, env: Mapping[str, str], host: str | None = None, port: int | None = None, insecure: bool = False
     ) -> ApiSettings:
-        """What the command line says, then FERRYMAN_API_*, then the defaults.
+        """What the command line says, then FERRYMAN_API_* and FERRYMAN_WAIT_REPLICAS, then the defaults.
 
         Raises BadSetting, also for an address that other machines reach while there is no token.
         """
-        token_file = env.get("FERRYMAN_API_TOKEN_FILE")
+        rate_per_s = _number(env, "FERRYMAN_API_RATE_PER_S", 0.0)
         settings = cls(
             host=host or env.get("FERRYMAN_API_HOST") or "127.0.0.1",
             port=port if port is not None else _port(env.get("FERRYMAN_API_PORT") or "8000"),
-            token_file=Path(token_file) if token_file else None,
+            token_file=_path(env, "FERRYMAN_API_TOKEN_FILE"),
             token=env.get("FERRYMAN_API_TOKEN", "").strip(),
+            enqueue_token_file=_path(env, "FERRYMAN_API_ENQUEUE_TOKEN_FILE"),
+            read_token_file=_path(env, "FERRYMAN_API_READ_TOKEN_FILE"),
             origins=_origins(env.get("FERRYMAN_API_ORIGINS", "")),
             insecure=insecure,
+            body_limit_bytes=int(_number(env, "FERRYMAN_API_BODY_LIMIT_BYTES", 1 << 20)) or 1 << 20,
+            rate_per_s=rate_per_s,
+            # Two seconds' worth: a page that asks for a handful of things at once is no flood.
+            rate_burst=int(_number(env, "FERRYMAN_API_RATE_BURST", 0)) or max(1, math.ceil(2 * rate_per_s)),
+            wait=ReplicaWait.from_env(env),
         )
         if not (settings.has_token or settings.on_loopback or insecure):
             raise BadSetting(
@@ -51,7 +69,7 @@ class ApiSettings:
     @property
     def has_token(self) -> bool:
         """Whether requests must carry a bearer token."""
-        return self.token_file is not None or bool(self.token)
+        return bool(self.token_file or self.token or self.enqueue_token_file or self.read_token_file)
 
     @property
     def on_loopback(self) -> bool:
@@ -73,6 +91,21 @@ def _port(text: str) -> int:
     if text.isdecimal() and int(text) <= 65535:
         return int(text)
     raise BadSetting("FERRYMAN_API_PORT", f"{text!r} is no port; write a number up to 65535")
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]) if env.get(name) else None
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise BadSetting(name, f"{text!r} is no number from 0 on")
+    return number
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -22,8 +22,11 @@ def api(host: str | None, port: int | None, insecure: bool, redis_url: str | Non
     """Serve the HTTP API: enqueue, look at and manage tasks from any language.
 
     The bearer token comes from the file in $FERRYMAN_API_TOKEN_FILE (read again when it changes) or from
-    $FERRYMAN_API_TOKEN. Without one only this machine is served. Browsers on other origins are let in when
-    $FERRYMAN_API_ORIGINS lists them. The API describes itself at /docs and /openapi.json.
+    $FERRYMAN_API_TOKEN; those in $FERRYMAN_API_ENQUEUE_TOKEN_FILE may only add tasks, those in
+    $FERRYMAN_API_READ_TOKEN_FILE only look. Without any only this machine is served. Browsers on other origins are
+    let in when $FERRYMAN_API_ORIGINS lists them. $FERRYMAN_API_RATE_PER_S limits the requests of one token. With
+    $FERRYMAN_WAIT_REPLICAS a POST of tasks waits until so many replicas of Redis have confirmed them. The API
+    describes itself at /docs and /openapi.json.
 
     \b
     Example:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
+from ferryman.api.description import changing, looking
 from ferryman.api.problems import Problem, invalid
 from ferryman.api.schema import (
+    DiscardableState,
     HoldReply,
-    ProblemReply,
     QueueDetail,
     QueueList,
     ResetBody,
+    ResetPreview,
     ResetReply,
     ReviveBody,
     ReviveReply,
@@ -33,20 +36,23 @@ from ferryman.workers import WorkerRegistry, WorkerRow
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemReply, "description": "No such queue."}}
-
 # A sweep of a long queue ends after this long, and the answer says that more is left.
 _SWEEP_S = 20.0
 
 
-@router.get("", response_model=QueueList, summary="The figures of all queues")
+@router.get("", response_model=QueueList, responses=looking(), summary="The figures of all queues")
 async def list_queues(services: UsesServices) -> dict[str, Any]:
     """Every queue that was ever used on this Redis."""
     figures = await run_plan_async(services.link, figures_of())
     return {"queues": [_view(one) for one in figures]}
 
 
-@router.get("/{queue}", response_model=QueueDetail, responses=_UNKNOWN, summary="A queue in full")
+@router.get(
+    "/{queue}",
+    response_model=QueueDetail,
+    responses=looking("queue-not-found", "invalid-request"),
+    summary="A queue in full",
+)
 async def show(queue: QueueInPath, services: UsesServices) -> dict[str, Any]:
     """Figures, the tasks that its workers can run, and the workers."""
     calls = [Inspector(queue).stats(), Inspector(queue).manifest(), WorkerRegistry(queue).list(), queues_known()]
@@ -66,21 +72,23 @@ async def show(queue: QueueInPath, services: UsesServices) -> dict[str, Any]:
     }
 
 
-@router.post("/{queue}/hold", summary="Stop workers from fetching")
+@router.post("/{queue}/hold", responses=changing(), summary="Stop workers from fetching")
 async def hold(queue: QueueInPath, services: UsesServices) -> HoldReply:
     """Running tasks finish; new ones are accepted and wait."""
     await services.link.run(QueuePolicy(queue).hold(True))
     return HoldReply(queue=queue, hold=True)
 
 
-@router.post("/{queue}/resume", summary="Let workers fetch again")
+@router.post("/{queue}/resume", responses=changing(), summary="Let workers fetch again")
 async def resume(queue: QueueInPath, services: UsesServices) -> HoldReply:
     """Ends a hold."""
     await services.link.run(QueuePolicy(queue).hold(False))
     return HoldReply(queue=queue, hold=False)
 
 
-@router.post("/{queue}/revive", summary="Move dead tasks back to waiting")
+@router.post(
+    "/{queue}/revive", responses=changing("invalid-json", "redis-full"), summary="Move dead tasks back to waiting"
+)
 async def revive(queue: QueueInPath, services: UsesServices, body: ReviveBody | None = None) -> ReviveReply:
     """The named ones, or all that are dead now, with all their attempts."""
     if body and body.ids:
@@ -96,7 +104,26 @@ async def revive(queue: QueueInPath, services: UsesServices, body: ReviveBody | 
     return ReviveReply(queue=queue, revived=swept.moved, left=swept.left)
 
 
-@router.post("/{queue}/reset", summary="Discard what waits in a queue")
+@router.get("/{queue}/reset", responses=looking("invalid-request"), summary="What a reset would discard")
+async def preview(
+    queue: QueueInPath,
+    services: UsesServices,
+    states: Annotated[
+        list[DiscardableState] | None,
+        Query(description="Which tasks; without it those that a reset takes.", examples=[["waiting", "dead"]]),
+    ] = None,
+) -> ResetPreview:
+    """Looks only: nothing is discarded."""
+    stats = await services.link.run(Inspector(queue).stats())
+    counts = _counts(stats, states or ResetBody().states)
+    return ResetPreview(queue=queue, would_discard=counts, active=stats.active, confirm=queue)
+
+
+@router.post(
+    "/{queue}/reset",
+    responses=changing("invalid-json", "confirmation-needed"),
+    summary="Discard what waits in a queue",
+)
 async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | None = None) -> ResetReply:
     """Discards the waiting, delayed and dead tasks, for good; other queues are not touched.
 
@@ -104,8 +131,8 @@ async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | No
     """
     body = body or ResetBody()
     stats = await services.link.run(Inspector(queue).stats())
-    counts = {state: getattr(stats, state, None) for state in body.states if state != "completed"}
     if body.confirm != queue:
+        counts = _counts(stats, body.states)
         what = ", ".join(f"{count} {state}" for state, count in counts.items()) or "the kept completed"
         detail = f'This would discard {what} tasks of {queue}. To do it, send {{"confirm": "{queue}"}}.'
         raise Problem(422, "confirmation-needed", detail, would_discard=counts)
@@ -116,6 +143,11 @@ async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | No
         discarded[str(state)] = (await run_plan_async(services.link, plan)).moved
     complete = time.monotonic() < ends_at
     return ResetReply(queue=queue, discarded=discarded, active=stats.active, complete=complete)
+
+
+def _counts(stats: QueueStats, states: Sequence[DiscardableState]) -> dict[str, int]:
+    # How many completed tasks are kept is no figure of a queue: `completed` counts since the beginning.
+    return {state: getattr(stats, state) for state in states if state != "completed"}
 
 
 def _view(stats: QueueStats) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 
+from ferryman.api.description import changing, looking
 from ferryman.api.problems import Problem
 from ferryman.api.schema import (
     CancelReply,
     EnqueueBody,
     EnqueuedTask,
     EnqueueReply,
-    ProblemReply,
     TaskList,
     TaskReply,
     TaskRequests,
@@ -27,22 +27,22 @@ from ferryman.task_view import task_view
 
 router = APIRouter(tags=["tasks"])
 
-_Responses = dict[int | str, dict[str, Any]]
-
-_MISSING: _Responses = {404: {"model": ProblemReply, "description": "No such task, or its kept status has expired."}}
-_STARTED: _Responses = {409: {"model": ProblemReply, "description": "It is running or has finished."}}
-
 IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
-        description="The task's id, so that sending it again adds nothing; for several tasks, the prefix of their ids.",
+        description="The task's id, so that sending it again adds nothing; of several tasks `<key>:0`, `<key>:1` …",
         examples=["welcome-42"],
     ),
 ]
 
 
-@router.post("/tasks", status_code=201, summary="Enqueue one task or several")
+@router.post(
+    "/tasks",
+    status_code=201,
+    responses=changing("invalid-json", "unknown-task", "arguments-too-large", "redis-full", "not-replicated"),
+    summary="Enqueue one task or several",
+)
 async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: IdempotencyKey = "") -> EnqueueReply:
     """Puts tasks into their queues.
 
@@ -58,7 +58,12 @@ async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: Id
     )
 
 
-@router.get("/tasks/{queue}/{id}", response_model=TaskReply, responses=_MISSING, summary="Look at a task")
+@router.get(
+    "/tasks/{queue}/{id}",
+    response_model=TaskReply,
+    responses=looking("task-not-found", "invalid-request"),
+    summary="Look at a task",
+)
 async def show(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> dict[str, Any]:
     """State, arguments, attempts, and the last error of a task."""
     task = await services.link.run(Inspector(queue).get(task_id))
@@ -67,7 +72,7 @@ async def show(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices
     return task_view(task)
 
 
-@router.delete("/tasks/{queue}/{id}", responses=_MISSING | _STARTED, summary="Cancel a task")
+@router.delete("/tasks/{queue}/{id}", responses=changing("task-not-found", "task-started"), summary="Cancel a task")
 async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> CancelReply:
     """Discards a task that has not started."""
     outcome = await services.link.run(Broker(queue).cancel(task_id))
@@ -79,13 +84,18 @@ async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServic
     raise Problem(409, "task-started", f"Task {task_id} of {queue} {what}.", outcome=outcome)
 
 
-@router.get("/queues/{queue}/tasks", response_model=TaskList, summary="List tasks in one state")
+@router.get(
+    "/queues/{queue}/tasks",
+    response_model=TaskList,
+    responses=looking("invalid-request"),
+    summary="List tasks in one state",
+)
 async def list_tasks(
     queue: QueueInPath,
     services: UsesServices,
-    state: Annotated[TaskState, Query(description="Which tasks.")] = TaskState.WAITING,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    state: Annotated[TaskState, Query(description="Which tasks.", examples=["dead"])] = TaskState.WAITING,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.", examples=[100])] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000, description="Leave out so many first.", examples=[0])] = 0,
 ) -> dict[str, Any]:
     """Those whose turn is next first; of dead and completed the newest first."""
     tasks = await run_plan_async(services.link, tasks_in(queue, state, limit, offset))

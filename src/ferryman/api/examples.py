@@ -1,0 +1,130 @@
+"""Examples of every answer, for OpenAPI and /docs. Tests check that they fit the schemas, and problems the code."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ferryman.api.auth import out_of_scope
+from ferryman.api.problems import Problem, invalid, of_error
+from ferryman.api.rate import too_many
+from ferryman.api.tokens import Scope
+from ferryman.errors import BrokerUnavailable, NotReplicated, PayloadTooLarge, QueueFull, UnknownTask
+from ferryman.task import MAX_ARGS_BYTES, Enqueued
+
+_FIGURES: Final[dict[str, Any]] = {
+    "queue": "emails",
+    "waiting": 3,
+    "active": 1,
+    "delayed": 2,
+    "dead": 1,
+    "completed": 41,
+    "failed": 2,
+    "retried": 2,
+    "recovered": 0,
+    "discarded": 0,
+    "enqueued": 48,
+    "workers": 1,
+    "parked": 0,
+    "oldest_waiting_s": 0.4,
+    "unaccounted": 0,
+    "hold": False,
+}
+
+_TASK: Final[dict[str, Any]] = {
+    "id": "welcome-42",
+    "queue": "emails",
+    "task": "send",
+    "state": "waiting",
+    "args": {"to": "a@example.com"},
+    "options": None,
+    "attempt": 0,
+    "deliveries": 0,
+    "crashes": 0,
+    "priority": 0,
+    "unique": None,
+    "worker": None,
+    "enqueued_at": "2030-01-31T07:00:00.000Z",
+    "since": "2030-01-31T07:00:00.000Z",
+    "run_at": None,
+    "finished_at": None,
+    "result": None,
+    "error": None,
+    "evidence": [],
+}
+
+_WORKER: Final = {
+    "id": "0b6f.worker.1",
+    "pod": "emails-worker-7d9f-abcde",
+    "active": 1,
+    "concurrency": 20,
+    "draining": False,
+    "app": "acme.tasks",
+    "version": "1.4",
+    "started_at": "2030-01-31T06:00:00.000Z",
+}
+
+_SCHEMA: Final = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+
+#: By the name of the answer's schema.
+REPLIES: Final[dict[str, Any]] = {
+    "EnqueueReply": {
+        "ids": ["welcome-42"],
+        "tasks": [{"queue": "emails", "id": "welcome-42", "created": True}],
+    },
+    "TaskReply": _TASK,
+    "TaskList": {"tasks": [_TASK], "next_offset": None},
+    "CancelReply": {"id": "welcome-42", "outcome": "discarded"},
+    "QueueList": {"queues": [_FIGURES]},
+    "QueueDetail": {**_FIGURES, "tasks": [{"name": "send", "schema": _SCHEMA}], "worker_list": [_WORKER]},
+    "HoldReply": {"queue": "emails", "hold": True},
+    "ReviveReply": {"queue": "emails", "revived": 1, "left": 0},
+    "ResetPreview": {
+        "queue": "emails",
+        "would_discard": {"waiting": 3, "delayed": 2, "dead": 1},
+        "active": 1,
+        "confirm": "emails",
+    },
+    "ResetReply": {
+        "queue": "emails",
+        "discarded": {"waiting": 3, "delayed": 2, "dead": 1},
+        "active": 1,
+        "complete": True,
+    },
+    "Health": {"status": "ok"},
+}
+
+_ORIGIN: Final = (
+    "Pages of https://evil.example may not change anything here. FERRYMAN_API_ORIGINS lists those that may."
+)
+_STARTED: Final = "Task welcome-42 of emails is running; a worker holds it and will finish it."
+_UNCONFIRMED: Final = 'This would discard 3 waiting tasks of emails. To do it, send {"confirm": "emails"}.'
+
+#: Every problem that a client can meet, by its kind.
+PROBLEMS: Final[dict[str, Problem]] = {
+    problem.kind: problem
+    for problem in (
+        Problem(400, "invalid-json", "The body is not JSON: Expecting value."),
+        Problem(401, "unauthorized", "The bearer token is missing. Send the header Authorization: Bearer <token>."),
+        out_of_scope(Scope.ADMIN, [Scope.READ]),
+        Problem(403, "origin-not-allowed", _ORIGIN),
+        Problem(403, "host-not-allowed", "Without a token only this machine is served, by the names localhost …"),
+        Problem(404, "not-found", "There is nothing at /task; /openapi.json lists what there is."),
+        Problem(404, "task-not-found", "emails knows no task welcome-42: it was never enqueued, was discarded, …"),
+        Problem(
+            404, "queue-not-found", "Nothing is known of a queue 'emailz'. Did you mean 'emails'?", nearest="emails"
+        ),
+        Problem(405, "method-not-allowed", "PUT cannot be used at /tasks; allowed: POST."),
+        Problem(409, "task-started", _STARTED, outcome="active"),
+        Problem(413, "body-too-large", "The body is over 1048576 bytes. Send fewer tasks at once, or …"),
+        of_error(PayloadTooLarge(2_000_000, MAX_ARGS_BYTES)),
+        Problem(415, "not-json", "Bodies are JSON here. Send the header Content-Type: application/json."),
+        invalid("/delay", "'5x' is no duration; write it like 10s, 5m or 1h30m"),
+        of_error(UnknownTask("emails", "sned", "send")),
+        Problem(422, "confirmation-needed", _UNCONFIRMED, would_discard={"waiting": 3}),
+        too_many(1),
+        Problem(500, "internal-error", "This is a defect of the API; its log has the traceback."),
+        of_error(BrokerUnavailable("Redis does not answer")),
+        of_error(QueueFull("Redis is at its maxmemory")),
+        of_error(NotReplicated([Enqueued("welcome-42", True)], 0, 1)),
+    )
+}
