@@ -33,6 +33,10 @@ test-unit: setup ## Pure functions, and the protocol on fakeredis
 test-integration: setup ## Against a real Valkey that the tests start
 	.venv/bin/pytest tests/integration
 
+.PHONY: test-browser
+test-browser: setup ## Press the control panel's buttons in a real browser (needs Chromium)
+	.venv/bin/pytest tests/browser
+
 .PHONY: test-mutation
 test-mutation: setup ## Break each contract on purpose, in a copy: a test must notice
 	.venv/bin/pytest tests/mutation
@@ -73,6 +77,10 @@ kind-up: ## A kind cluster (needs Docker and kind)
 dashboards: setup ## Generate the chart's Grafana dashboards from code
 	PYTHONPATH=dashboards/src $(PY) -m ferryman_dashboards
 
+.PHONY: docs
+docs: setup ## Generate docs/metrics.md: every metric, its labels, and where it is used
+	PYTHONPATH=dashboards/src $(PY) -m ferryman_metrics
+
 .PHONY: contracts
 contracts: setup ## Generate docs/contracts.md: each contract, how it is broken on purpose, and which tests notice
 	PYTHONPATH=tests/mutation $(PY) -m ferryman_mutation > docs/contracts.md
@@ -109,6 +117,11 @@ chaos-kubernetes: cluster-install ## The same on a real cluster for 10 minutes: 
 .PHONY: bench
 bench: setup ## Throughput of one worker process on no-op tasks
 	$(PY) benchmarks/noop_throughput.py
+
+.PHONY: bench-api
+bench-api: setup ## The HTTP API under 1,000 clients at once, also while it is killed: rates, and that nothing was lost
+	$(PY) benchmarks/api_load.py
+	$(PY) benchmarks/api_load.py --kill
 
 .PHONY: bench-storms
 bench-storms: setup ## A million tasks due, purged, revived or trimmed at once: rates, and how long Redis' commands took

@@ -112,7 +112,7 @@ class Broker:
         k = self.keys
         keys = (
             *(k.active(worker), k.workers, k.worker(worker), k.waiting, k.priority, k.dead),
-            *(k.config, k.task, k.unique),
+            *(k.config, k.task, k.unique, k.stats),
         )
         return Call("crash", keys, (worker, id, token, reason[:MAX_ERROR_CHARS]), _exit)
 

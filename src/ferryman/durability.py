@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ferryman.call import Call, command
@@ -31,6 +31,8 @@ class Durability:
     durable: bool | None
     reason: str
     message: str
+    memory_used_bytes: int | None = None  # None when Redis does not tell
+    memory_max_bytes: int | None = None  # 0: Redis has no limit of its own
 
     @property
     def evicts(self) -> bool:
@@ -60,6 +62,24 @@ def judge(replies: Sequence[Any]) -> Durability:
             refused = refused or str(reply)
         else:
             told |= reply
+    used, limit = _number(told.get("used_memory")), _number(told.get("maxmemory"))
+    return replace(_verdict(told, refused), memory_used_bytes=used, memory_max_bytes=limit)
+
+
+async def warn_unless_durable(link: Callable[[], Link]) -> None:
+    """Log one warning if tasks may get lost there; asks until Redis answers. `link` gives the one to use now."""
+    while True:
+        try:
+            found = judge(await link().run_all(questions()))
+        except BrokerError:
+            await asyncio.sleep(_ASK_AGAIN_S)
+            continue
+        if found.durable is False:
+            logger.warning("%s: %s", found.reason, found.message)
+        return
+
+
+def _verdict(told: Mapping[str, Any], refused: str) -> Durability:
     policy, append_only = told.get("maxmemory_policy"), _number(told.get("aof_enabled"))
     if policy is not None and not _keeps_tasks(str(policy)):
         return Durability(False, EVICTS, _evicts(str(policy), told))
@@ -76,19 +96,6 @@ def judge(replies: Sequence[Any]) -> Durability:
     if missing := [n for n, v in {"maxmemory_policy": policy, "aof_enabled": append_only}.items() if v is None]:
         return Durability(None, INFO_INCOMPLETE, f"Redis does not say whether it keeps tasks: no {', '.join(missing)}")
     return Durability(True, APPEND_ONLY, _keeps(str(policy), told))
-
-
-async def warn_unless_durable(link: Callable[[], Link]) -> None:
-    """Log one warning if tasks may get lost there; asks until Redis answers. `link` gives the one to use now."""
-    while True:
-        try:
-            found = judge(await link().run_all(questions()))
-        except BrokerError:
-            await asyncio.sleep(_ASK_AGAIN_S)
-            continue
-        if found.durable is False:
-            logger.warning("%s: %s", found.reason, found.message)
-        return
 
 
 def _section(reply: Any) -> Mapping[str, Any]:

@@ -45,6 +45,7 @@ class QueueStats:
     orphaned: int  # held by workers whose deadline has passed
     policy_missing: bool
     now_ms: int
+    dead_by_crash: int = 0  # tasks that went to dead because what ran them died; cumulative
 
     @property
     def runs(self) -> int:
@@ -130,6 +131,7 @@ class Inspector:
             orphaned=orphaned,
             policy_missing=not policy,
             now_ms=now,
+            dead_by_crash=counters.get("dead_by_crash", 0),
         )
 
 

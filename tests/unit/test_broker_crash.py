@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from ferryman.errors import BrokerRefused
 from ferryman.protocol import ExitReply
 from ferryman.testing import MOMENT, Bench
 
@@ -49,7 +52,8 @@ async def test_the_last_crash_is_dead_with_all_evidence_and_gives_its_unique_key
     assert [json.loads(line)["reason"] for line in task.evidence] == ["first", "second"]
     assert task.error == "its process died 2 times: second"
     assert "unique:key" not in await bench.snapshot()
-    assert (await bench.stats()).dead == 1
+    stats = await bench.stats()
+    assert (stats.dead, stats.dead_by_crash, stats.unaccounted) == (1, 1, 0)
 
 
 async def test_crashes_in_a_process_and_of_the_worker_share_one_budget(bench: Bench) -> None:
@@ -66,3 +70,14 @@ async def test_a_neighbour_is_no_suspect(bench: Bench) -> None:
     async with bench.changes() as changes:
         await bench.run(bench.broker.crash("w", "t", crashed.token, reason=REASON))
     assert "task:neighbour" not in changes
+
+
+async def test_a_damaged_counter_is_refused_before_anything_moves(bench: Bench) -> None:
+    [held] = await bench.hold_active("w", "t")
+    await bench.write("HSET", bench.keys.stats, "dead_by_crash", "many")
+    async with bench.changes() as changes:
+        with pytest.raises(BrokerRefused, match="no whole number"):
+            await bench.run(bench.broker.crash("w", "t", held.token, reason=REASON))
+    assert changes == {}
+
+    await bench.write("HDEL", bench.keys.stats, "dead_by_crash")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from ferryman.broker import Broker
+from ferryman.errors import BrokerRefused
 from ferryman.protocol import Completion
 from ferryman.testing import MOMENT, Bench
 
@@ -145,6 +148,8 @@ async def test_a_poison_pill_ends_in_dead_with_evidence_and_its_neighbour_does_n
     neighbour = await bench.run(bench.inspector.get("neighbour"))
     assert neighbour
     assert (neighbour.state, neighbour.crashes) == ("waiting", 0)
+    stats = await bench.stats()
+    assert (stats.dead, stats.dead_by_crash, stats.unaccounted) == (1, 1, 0)
 
 
 async def test_crashes_spend_no_attempt(bench: Bench) -> None:
@@ -243,3 +248,18 @@ async def test_a_dead_worker_that_held_nothing_only_goes(bench: Bench) -> None:
     assert await bench.look_until_dead("w") == (0, 0, 0)
 
     assert (await bench.snapshot()).keys() == {"config"}
+
+
+async def test_a_damaged_counter_of_crashes_is_refused_before_anything_moves(bench: Bench) -> None:
+    await bench.hold_active("w", "t")
+    await bench.write("HSET", bench.keys.stats, "dead_by_crash", "many")
+    await bench.clock.advance(15_001)
+    for _ in range(2):
+        await bench.run(bench.broker.recover("w"))
+        await bench.clock.advance(1_001)
+    async with bench.changes() as changes:
+        with pytest.raises(BrokerRefused, match="no whole number"):
+            await bench.run(bench.broker.recover("w"))
+    assert changes == {}
+
+    await bench.write("HDEL", bench.keys.stats, "dead_by_crash")

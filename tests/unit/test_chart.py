@@ -15,6 +15,9 @@ import jsonschema
 import pytest
 import yaml
 
+from ferryman.api.settings import ApiSettings
+from ferryman.replication import ReplicaWait
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "ferryman"
 VALUE_SETS = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
@@ -33,11 +36,10 @@ def run_helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def template(*arguments: str, release: str = "ferryman") -> list[Object]:
-    """The objects that `helm template` renders in namespace ferryman-system, where PodMonitors are known."""
+    """The objects of `helm template` in namespace ferryman-system, where Prometheus' operator is installed."""
     where = ("--namespace", "ferryman-system", "--kube-version", "1.37.0")
-    done = run_helm(
-        "template", release, str(CHART), *where, "--api-versions", "monitoring.coreos.com/v1/PodMonitor", *arguments
-    )
+    known = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in ("PodMonitor", "PrometheusRule")]
+    done = run_helm("template", release, str(CHART), *where, *known, *arguments)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
@@ -258,6 +260,35 @@ def test_the_api_finds_redis_by_url_by_secret_or_beside_it() -> None:
     assert volumes["token"] == {"secretName": "api-credentials", "items": [{"key": "bearer", "path": "token"}]}
 
 
+def test_the_api_has_narrow_tokens_and_limits_only_when_told_to() -> None:
+    plain = environment(find(_local(), "Deployment", "ferryman-api"))
+    assert not [name for name in plain if "RATE" in name or name.endswith(("ENQUEUE_TOKEN_FILE", "READ_TOKEN_FILE"))]
+    keys = "api.token.enqueueKey=producers,api.token.readKey=viewers"
+    asked = template(f"--set=redis.enabled=true,{keys},api.rateLimit.perSecond=3,api.bodyLimitBytes=4194304")
+    deployment = find(asked, "Deployment", "ferryman-api")
+    settings = ApiSettings.from_env(environment(deployment))
+    assert (settings.rate_per_s, settings.rate_burst, settings.body_limit_bytes) == (3, 6, 4 << 20)
+    assert len({settings.token_file, settings.enqueue_token_file, settings.read_token_file, None}) == 4
+    volumes = {v["name"]: v.get("secret") for v in deployment["spec"]["template"]["spec"]["volumes"]}
+    mounted = {f"/etc/ferryman/token/{item['path']}": item["key"] for item in volumes["token"]["items"]}
+    assert mounted == {
+        str(settings.token_file): "token",
+        str(settings.enqueue_token_file): "producers",
+        str(settings.read_token_file): "viewers",
+    }
+    made = find(asked, "Secret", "ferryman-api-token")["data"]
+    assert made.keys() == {"token", "producers", "viewers"}
+    assert len(set(made.values())) == 3
+
+
+def test_the_api_waits_for_replicas_only_when_told_to() -> None:
+    asked = template("--set=api.redis.url=redis://r:1/2,api.waitReplicas=2,api.waitReplicasTimeout=500ms")
+    variables = environment(find(asked, "Deployment", "ferryman-api"))
+    wait = ReplicaWait.from_env(variables)
+    assert (wait.replicas, wait.timeout_ms) == (2, 500)
+    assert not [name for name in environment(find(_local(), "Deployment", "ferryman-api")) if "WAIT" in name]
+
+
 def test_grafanas_sidecar_finds_the_dashboards() -> None:
     config = find(_local(), "ConfigMap", "ferryman-dashboards")
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
@@ -273,6 +304,30 @@ def test_pod_monitors_find_their_pods_where_the_cluster_knows_the_kind() -> None
         assert wanted == find(objects, "Deployment", name)["spec"]["selector"]["matchLabels"]
     done = run_helm("template", "x", str(CHART), "--kube-version", "1.37.0", *TRIAL)
     assert "PodMonitor" not in done.stdout
+
+
+def test_every_file_of_alerts_becomes_a_rule_object_as_it_is() -> None:
+    found = {o["metadata"]["name"]: o["spec"] for o in template(*TRIAL) if o["kind"] == "PrometheusRule"}
+    files = {f"ferryman-{p.stem}": yaml.safe_load(p.read_text()) for p in (CHART / "alerts").glob("*.yaml")}
+    assert len(files) > 5
+    assert found == files
+
+
+def test_alerts_lead_to_the_runbooks_and_the_grafana_of_the_values() -> None:
+    told = ("--set=alerts.runbookBase=https://wiki/ferryman/", "--set=alerts.grafanaUrl=https://grafana/sub")
+    objects = template(*TRIAL, *told, "--set=alerts.labels.release=stack")
+    rules = [o for o in objects if o["kind"] == "PrometheusRule"]
+    assert {o["metadata"]["labels"]["release"] for o in rules} == {"stack"}
+    alerts = [r for o in rules for group in o["spec"]["groups"] for r in group["rules"] if "alert" in r]
+    for annotations in (alert["annotations"] for alert in alerts):
+        assert annotations["runbook_url"].startswith("https://wiki/ferryman/ferryman-")
+        assert annotations["dashboard_url"].startswith("https://grafana/sub/d/ferryman-")
+
+
+def test_alerts_are_made_only_when_wanted_and_where_the_cluster_knows_the_kind() -> None:
+    assert "PrometheusRule" not in {o["kind"] for o in template(*TRIAL, "--set=alerts.enabled=false")}
+    done = run_helm("template", "x", str(CHART), "--kube-version", "1.37.0", *TRIAL)
+    assert "PrometheusRule" not in done.stdout
 
 
 def test_two_releases_share_no_cluster_wide_name() -> None:

@@ -13,49 +13,16 @@ import pytest
 import yaml
 from ferryman_dashboards import build_all, list_queries, render
 from ferryman_dashboards.linter import RULES, Board, nodes, selectors
+from ferryman_metrics import LABELS, exported
 
 CHART = Path(__file__).parents[2] / "charts" / "ferryman"
 COMMITTED = CHART / "dashboards"
 BOARDS = build_all()
 VALUES = {"namespace": "shop", "queue": "emails", "__rate_interval": "1m"}
 
-QUEUE = {"queue_namespace", "queue"}  # labels of what the operator exports: `namespace` is that of its own pod
 TARGET = {"namespace", "pod", "job", "instance"}  # labels that Prometheus adds
-METRICS = {
-    "ferryman_tasks_total": {"queue", "task", "outcome"},
-    "ferryman_task_run_seconds": {"queue", "task"},
-    "ferryman_task_wait_seconds": {"queue"},
-    "ferryman_tasks_in_progress": {"queue"},
-    "ferryman_fetch_batch_tasks": {"queue"},
-    "ferryman_flush_batch_tasks": {"queue"},
-    "ferryman_stale_outcomes_total": {"queue"},
-    "ferryman_broker_errors_total": {"queue"},
-    "ferryman_promoted_total": {"queue"},
-    "ferryman_recovered_total": {"queue", "to"},
-    "ferryman_trimmed_total": {"queue", "state"},
-    "ferryman_promotion_lag_seconds": {"queue"},
-    "ferryman_scheduler_pass_seconds": {"loop"},
-    "ferryman_scheduler_last_pass_timestamp_seconds": {"loop"},
-    "ferryman_http_requests_total": {"method", "route", "status"},
-    "ferryman_http_request_seconds": {"method", "route"},
-    "ferryman_enqueued_total": {"queue"},
-    "ferryman_queue_tasks": QUEUE | {"state"},
-    "ferryman_queue_events_total": QUEUE | {"event"},
-    "ferryman_queue_oldest_waiting_seconds": QUEUE,
-    "ferryman_queue_unaccounted": QUEUE,
-    "ferryman_queue_workers": QUEUE,
-    "ferryman_queue_broker_reachable": QUEUE,
-    "ferryman_workers_wanted": QUEUE,
-    "ferryman_workers_ready": QUEUE,
-    "ferryman_operator_decisions_total": QUEUE | {"reason"},
-    "ferryman_operator_pass_seconds": set(),
-    "ferryman_operator_last_pass_timestamp_seconds": set(),
-}
-LABEL_VALUES = {
-    "state": {"waiting", "delayed", "active", "dead", "parked"},
-    "event": {"enqueued", "completed", "failed", "retried", "recovered", "discarded"},
-}
-
+EXPORTED = {metric.name: metric for metric in exported()}
+METRICS = {name: set(metric.labels) for name, metric in EXPORTED.items()}
 
 EXCLUDED: dict[str, Any] = yaml.safe_load((COMMITTED / ".lint").read_text())["exclusions"]
 
@@ -122,7 +89,8 @@ def test_a_query_asks_only_for_what_is_exported(query: Any) -> None:
         labels = METRICS[metric] | TARGET | ({"le"} if metric != selector.name else set())
         for matcher in selector.matchers.matchers:
             assert matcher.name in labels, f"{metric} has no label {matcher.name}"
-            assert matcher.value in LABEL_VALUES.get(matcher.name, {matcher.value})
+            if matcher.name not in TARGET | {"le"} and not LABELS[matcher.name].bound:
+                assert matcher.value in EXPORTED[metric].labels[matcher.name]
         known |= labels
     assert known, "a query without a metric"
     for node, _ in nodes(query.expr):

@@ -58,7 +58,7 @@ def _failures() -> str:
 def _now() -> Panels:
     oldest = _each("ferryman_queue_oldest_waiting_seconds")
     return [
-        figure("Queues", "TaskQueues that the operator measures.", f"count({_tasks_in('waiting')})", width=3),
+        figure("Queues", "TaskQueues that the operator measures.", f"count({_tasks_in('waiting')})", width=2),
         figure("Waiting", "Tasks that could run now, in all queues.", f"sum({_tasks_in('waiting')})", width=3),
         figure("Active", "Tasks that a worker holds, in all queues.", f"sum({_tasks_in('active')})", width=3),
         figure(
@@ -89,7 +89,7 @@ def _now() -> Panels:
             "Unaccounted",
             "Accepted tasks that are in no state. Anything but 0 is a bug: report it with `ferryman stats --json`.",
             f"sum(abs({_each('ferryman_queue_unaccounted')}))",
-            width=3,
+            width=2,
             unit="none",
             steps=ZERO_IS_GOOD,
         ),
@@ -98,6 +98,13 @@ def _now() -> Panels:
             "Queues whose Redis the operator cannot reach. Their workers are held as they are.",
             f"sum(1 - min by ({BY_QUEUE}) (ferryman_queue_broker_reachable{{{WHERE}}}))",
             width=3,
+            steps=ZERO_IS_GOOD,
+        ),
+        figure(
+            "May lose tasks",
+            "Queues whose Redis says that it may forget tasks at a restart, or throw them away when it is full.",
+            f"sum(1 - min by ({BY_QUEUE}) (ferryman_queue_redis_durable{{{WHERE}}}))",
+            width=2,
             steps=ZERO_IS_GOOD,
         ),
     ]
@@ -110,6 +117,7 @@ def _all_queues() -> table.Panel:
         Column("Scheduled", _tasks_in("delayed")),
         Column("Dead", _tasks_in("dead"), steps=ZERO_IS_GOOD),
         Column("Oldest", _each("ferryman_queue_oldest_waiting_seconds"), unit="s", steps=AGE_STEPS),
+        Column("Target", _each("ferryman_queue_target_latency_seconds"), unit="s"),
         Column("Completed", _rate_of("completed"), unit="ops", decimals=1),
         Column("Failures", _failures(), unit="percentunit", decimals=1, steps=FAILURE_STEPS),
         Column("Wanted", _each("ferryman_workers_wanted")),

@@ -39,6 +39,16 @@ REACHABLE: list[ValueMapping] = [
 ]
 
 
+KEEPS: list[ValueMapping] = [
+    ValueMap(
+        options={
+            "0": ValueMappingResult(text="may lose tasks", color="red", index=0),
+            "1": ValueMappingResult(text="keeps tasks", color="green", index=1),
+        }
+    )
+]
+
+
 def figure(
     title: str,
     description: str,

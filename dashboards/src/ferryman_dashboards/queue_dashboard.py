@@ -8,7 +8,7 @@ own, hence `sum`.
 from grafana_foundation_sdk.builders import dashboard
 
 from ferryman_dashboards.frame import event, label_variable, page, section
-from ferryman_dashboards.panels import REACHABLE, ZERO_IS_GOOD, Panels, Steps, figure, graph
+from ferryman_dashboards.panels import KEEPS, REACHABLE, ZERO_IS_GOOD, Panels, Steps, figure, graph
 
 OPERATOR = 'queue_namespace="$namespace",queue="$queue"'
 PODS = 'namespace="$namespace",queue="$queue"'
@@ -133,11 +133,14 @@ def _latency() -> Panels:
     return [
         graph(
             "Oldest waiting task",
-            "Age of the task that has waited longest. A straight climb means that nothing is being fetched.",
-            [(_gauge("ferryman_queue_oldest_waiting_seconds"), "oldest")],
+            "Age of the task that has waited longest, and how long one may wait by the queue's targetLatency. "
+            "A straight climb means that nothing is being fetched.",
+            [
+                (_gauge("ferryman_queue_oldest_waiting_seconds"), "oldest"),
+                (_gauge("ferryman_queue_target_latency_seconds"), "target"),
+            ],
             width=8,
             unit="s",
-            steps=AGE_STEPS,
         ),
         graph(
             "Time to start",
@@ -214,7 +217,7 @@ def _faults() -> Panels:
             "Unaccounted",
             "Accepted tasks that are in no state. Anything but 0 is a bug: report it with `ferryman stats --json`.",
             f"max(abs(ferryman_queue_unaccounted{{{OPERATOR}}}))",
-            width=8,
+            width=6,
             unit="none",
             steps=ZERO_IS_GOOD,
         ),
@@ -222,16 +225,26 @@ def _faults() -> Panels:
             "Redis",
             "Whether the operator reaches the queue's Redis. While it does not, the number of workers is held.",
             f"min(ferryman_queue_broker_reachable{{{OPERATOR}}})",
-            width=8,
+            width=6,
             unit="none",
             steps=[(None, "red"), (1, "green")],
             mappings=REACHABLE,
         ),
         figure(
+            "Redis keeps tasks",
+            "Whether Redis says that tasks survive its restart and a full memory. "
+            "The condition RedisDurable of the TaskQueue gives the reason; no figure: Redis does not say.",
+            f"min(ferryman_queue_redis_durable{{{OPERATOR}}})",
+            width=6,
+            unit="none",
+            steps=[(None, "red"), (1, "green")],
+            mappings=KEEPS,
+        ),
+        figure(
             "Workers' errors with Redis",
             "Calls of workers to Redis that failed, per second. A burst at a failover is normal: workers reconnect.",
             f"sum(rate(ferryman_broker_errors_total{{{PODS}}}[$__rate_interval]))",
-            width=8,
+            width=6,
             unit="ops",
             steps=[(None, "green"), (0.1, "orange")],
         ),

@@ -7,7 +7,8 @@ figures rather than old ones; `ferryman_queue_broker_reachable` says why.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,12 +16,16 @@ from prometheus_client.registry import Collector
 
 from ferryman_operator import names
 from ferryman_operator.backlog import Reading
+from ferryman_operator.spec import TaskQueueSpec
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind, World
 
-_LABELS = ["queue_namespace", "queue"]
-_STATES = ("waiting", "delayed", "active", "dead", "parked")
-_EVENTS = ("enqueued", "completed", "failed", "retried", "recovered", "discarded")
+_LABELS: Final = ["queue_namespace", "queue"]
+
+#: Values of the label `state`. Parked tasks are delayed ones, counted once more.
+STATES: Final = ("waiting", "delayed", "active", "dead", "parked")
+#: Values of the label `event`; each is a counter in Redis.
+EVENTS: Final = ("enqueued", "completed", "failed", "retried", "recovered", "discarded", "dead_by_crash")
 
 
 class Metrics:
@@ -81,38 +86,107 @@ class _Queues(Collector):
         events = CounterMetricFamily(
             "ferryman_queue_events", "What happened to tasks of the queue, ever.", labels=[*_LABELS, "event"]
         )
-        oldest = _gauge("ferryman_queue_oldest_waiting_seconds", "How long the oldest waiting task has waited.")
-        unaccounted = _gauge("ferryman_queue_unaccounted", "Tasks that are in no state; must be 0.")
-        workers = _gauge("ferryman_queue_workers", "Workers that are registered and beat.")
-        reachable = _gauge("ferryman_queue_broker_reachable", "1 when the queue's Redis answered the last time.")
-        durable = _gauge(
-            "ferryman_queue_redis_durable", "1 when Redis says that it keeps tasks, 0 when it may lose some."
-        )
-        wanted = _gauge("ferryman_workers_wanted", "Workers that the operator wants.")
-        ready = _gauge("ferryman_workers_ready", "Workers whose pods are ready.")
+        figures = [(GaugeMetricFamily(name, text, labels=_LABELS), read) for name, text, read in _FIGURES]
         for tracked in list(self._tracked.values()):
             if tracked.spec is None or not tracked.is_ours:
                 continue
             labels = [tracked.namespace, tracked.spec.queue]
-            reading = tracked.reading
-            reachable.add_metric(labels, float(isinstance(reading, Reading)))
-            if tracked.durability and tracked.durability.durable is not None:
-                durable.add_metric(labels, float(tracked.durability.durable))
-            if isinstance(reading, Reading):
-                stats = reading.stats
-                for state in _STATES:
-                    tasks.add_metric([*labels, state], getattr(stats, state))
-                for event in _EVENTS:
-                    events.add_metric([*labels, event], getattr(stats, event))
-                oldest.add_metric(labels, stats.oldest_waiting_s)
-                unaccounted.add_metric(labels, stats.unaccounted)
-                workers.add_metric(labels, stats.workers)
-            if tracked.decision:
-                wanted.add_metric(labels, tracked.decision.wanted)
-            deployment = self._world.get(Kind.DEPLOYMENT, tracked.namespace, names.worker_deployment(tracked.name))
-            ready.add_metric(labels, ((deployment or {}).get("status") or {}).get("readyReplicas", 0))
-        yield from (tasks, events, oldest, unaccounted, workers, reachable, durable, wanted, ready)
+            if isinstance(tracked.reading, Reading):
+                for state in STATES:
+                    tasks.add_metric([*labels, state], getattr(tracked.reading.stats, state))
+                for event in EVENTS:
+                    events.add_metric([*labels, event], getattr(tracked.reading.stats, event))
+            for family, read in figures:
+                value = read(tracked, tracked.spec, self._world)
+                if value is not None:
+                    family.add_metric(labels, float(value))
+        yield from (tasks, events, *(family for family, _ in figures))
 
 
-def _gauge(name: str, text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, labels=_LABELS)
+#: Reads one figure of a queue; None when it is not known now, and then it is not exported.
+_Read = Callable[[Tracked, TaskQueueSpec, World], float | None]
+
+
+def _stat(name: str) -> _Read:
+    def read(tracked: Tracked, spec: TaskQueueSpec, world: World) -> float | None:
+        return getattr(tracked.reading.stats, name) if isinstance(tracked.reading, Reading) else None
+
+    return read
+
+
+def _redis(name: str) -> _Read:
+    return lambda tracked, spec, world: getattr(tracked.durability, name, None)
+
+
+def _ready(tracked: Tracked, deployment: str, world: World) -> int:
+    found = world.get(Kind.DEPLOYMENT, tracked.namespace, deployment) or {}
+    return int((found.get("status") or {}).get("readyReplicas") or 0)
+
+
+_FIGURES: Final[Sequence[tuple[str, str, _Read]]] = (
+    (
+        "ferryman_queue_oldest_waiting_seconds",
+        "How long the oldest waiting task has waited.",
+        _stat("oldest_waiting_s"),
+    ),
+    (
+        "ferryman_queue_target_latency_seconds",
+        "How long a task may wait, as the TaskQueue's spec.scaling.targetLatency says.",
+        lambda tracked, spec, world: spec.scaling.target_latency_s,
+    ),
+    (
+        "ferryman_queue_unaccounted",
+        "Tasks that are in no state; must be 0.",
+        _stat("unaccounted"),
+    ),
+    (
+        "ferryman_queue_hold",
+        "1 while the queue gives out no tasks because a person or its stopPolicy says so, else 0.",
+        _stat("hold"),
+    ),
+    (
+        "ferryman_queue_workers",
+        "Workers that are registered and beat.",
+        _stat("workers"),
+    ),
+    (
+        "ferryman_queue_scheduler_ready",
+        "Ready scheduler pods of the queue; without one nothing is promoted, and only the CronJob recovers.",
+        lambda tracked, spec, world: _ready(tracked, names.scheduler_deployment(spec.redis), world),
+    ),
+    (
+        "ferryman_queue_broker_reachable",
+        "1 when the queue's Redis answered the last time, else 0.",
+        lambda tracked, spec, world: float(isinstance(tracked.reading, Reading)),
+    ),
+    (
+        "ferryman_queue_redis_durable",
+        "1 when Redis says that it keeps tasks, 0 when it may lose some.",
+        _redis("durable"),
+    ),
+    (
+        "ferryman_queue_redis_memory_used_bytes",
+        "Memory that the queue's Redis uses, for all that lies in it.",
+        _redis("memory_used_bytes"),
+    ),
+    (
+        "ferryman_queue_redis_memory_max_bytes",
+        "The maxmemory of the queue's Redis; 0 when it has none.",
+        _redis("memory_max_bytes"),
+    ),
+    (
+        "ferryman_workers_wanted",
+        "Workers that the operator wants.",
+        lambda tracked, spec, world: tracked.decision.wanted if tracked.decision else None,
+    ),
+    (
+        "ferryman_workers_ready",
+        "Workers whose pods are ready.",
+        lambda tracked, spec, world: _ready(tracked, names.worker_deployment(tracked.name), world),
+    ),
+    (
+        "ferryman_workers_max",
+        "The most workers that the operator may want, as the TaskQueue's spec.scaling.maxReplicas says.",
+        lambda tracked, spec, world: spec.scaling.max_replicas,
+    ),
+)

@@ -1,11 +1,11 @@
 -- crash: active -> front of waiting, or dead: the process that ran this one task died; its worker lives, and says so
 -- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] worker (HASH)    KEYS[4] waiting (LIST)
 -- KEYS[5] priority (ZSET)               KEYS[6] dead (ZSET)      KEYS[7] config (HASH)    KEYS[8] task: (prefix of HASH)
--- KEYS[9] unique: (prefix of STRING)
+-- KEYS[9] unique: (prefix of STRING)    KEYS[10] stats (HASH)
 -- ARGV[1] worker id   ARGV[2] id   ARGV[3] token   ARGV[4] how the process ended
 -- Returns 'ok', 'not_held' or 'unregistered'
 -- It spends the crash budget and no attempt. Nothing else ran in that process, so there is nobody else to suspect.
-local active, workers, worker, waiting, priority, dead, config, task, unique = unpack(KEYS)
+local active, workers, worker, waiting, priority, dead, config, task, unique, stats = unpack(KEYS)
 local me, id, token, reason = unpack(ARGV)
 local hash = task .. id
 
@@ -17,6 +17,8 @@ redis.call('LLEN', active)
 redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
 redis.call('ZCARD', dead)
+local counted = redis.call('HGET', stats, 'dead_by_crash')
+if counted and not string.find(counted, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 local pod = redis.call('HGET', worker, 'pod') or ''
 local crashes_max = tonumber(redis.call('HGET', config, 'crashes_max') or '3') or 3
 local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'crashes', 'score', 'unique', 'evidence')
@@ -33,6 +35,7 @@ if crashes >= crashes_max then
   redis.call('ZADD', dead, now, id)
   redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error', 'its process died ' .. crashes .. ' times: ' .. reason)
   if owner == id then redis.call('DEL', unique .. f[6]) end
+  redis.call('HINCRBY', stats, 'dead_by_crash', 1)
 else
   redis.call('HSET', hash, 'state', 'waiting', 'error', reason)
   if score then

@@ -51,7 +51,7 @@ redis.call('ZCARD', priority)
 redis.call('ZCARD', dead)
 redis.call('HLEN', suspected)
 local in_slot = w[7] and redis.call('HGET', slots, w[7])
-for _, count in ipairs(redis.call('HMGET', stats, 'recovered')) do
+for _, count in ipairs(redis.call('HMGET', stats, 'recovered', 'dead_by_crash')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
 local caps = redis.call('HMGET', config, 'crashes_max', 'recoveries_max')
@@ -72,7 +72,7 @@ if deadline > 0 then
   redis.call('HDEL', suspected, id)
 end
 if not w[5] then redis.call('HSET', worker, 'held', held) end
-local to_waiting, to_dead = 0, 0
+local to_waiting, to_dead, by_crash = 0, 0, 0
 local proof = cjson.encode({worker = id, pod = w[6] or '', reason = w[3] or 'heartbeat', at_ms = string.format('%.0f', now), held = held})
 -- From the newest to the oldest, so that the oldest ends up at the front.
 for _, pair in ipairs(found) do
@@ -95,7 +95,7 @@ for _, pair in ipairs(found) do
       redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error',
         charged and 'its worker died ' .. crashes .. ' times while it ran alone' or 'recovered ' .. recoveries .. ' times without an end')
       if f[7] == held_id then redis.call('DEL', unique .. f[4]) end
-      to_dead = to_dead + 1
+      to_dead, by_crash = to_dead + 1, by_crash + 1
     else
       redis.call('HSET', hash, 'state', 'waiting')
       if not w[4] then redis.call('HSET', hash, 'deaths', (tonumber(f[6] or '0') or 0) + 1) end
@@ -111,6 +111,7 @@ for _, pair in ipairs(found) do
 end
 redis.call('LTRIM', active, #found, -1)
 if #found > 0 then redis.call('HINCRBY', stats, 'recovered', #found) end
+if by_crash > 0 then redis.call('HINCRBY', stats, 'dead_by_crash', by_crash) end
 if length == #found then
   redis.call('ZREM', workers, id)
   redis.call('HDEL', suspected, id)

@@ -57,18 +57,27 @@ class Counters:
     flush_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
     stale_outcomes: int = 0
     broker_errors: int = 0
+    _unnamed: frozenset[str] = frozenset()
 
     def of(self, task: str) -> TaskCounters:
         """The counters of one task name. Names that no handler knows share one, or a producer's typing errors
-        would fill Prometheus."""
+        would fill Prometheus; so do handlers beyond the first NAMES_AT_MOST."""
         counters = self.tasks.get(task)
-        return counters if counters is not None else self.tasks[UNKNOWN]
+        if counters is None:
+            counters = self.tasks[OTHER if task in self._unnamed else UNKNOWN]
+        return counters
 
     def know(self, *names: str) -> None:
         """Starts counters for the names that have handlers, and for those that have none."""
-        for name in (*names, UNKNOWN):
+        named = sorted(names)
+        self._unnamed |= frozenset(named[NAMES_AT_MOST:])
+        for name in (*named[:NAMES_AT_MOST], UNKNOWN, *((OTHER,) if self._unnamed else ())):
             self.tasks.setdefault(name, TaskCounters())
 
 
+#: Each task name costs some 25 series for every worker; an application that makes handlers in a loop has thousands.
+NAMES_AT_MOST: Final = 100
 #: The label of tasks whose name no handler knows.
 UNKNOWN: Final = "(unknown)"
+#: The label that the tasks share whose handlers got no label of their own.
+OTHER: Final = "(other)"

@@ -1,0 +1,68 @@
+"""Lets each program's metrics count everything once, so that all of them have samples, with every value of a label."""
+
+from ferryman_operator.autoscaler import Decision, Memory, Reason
+from ferryman_operator.backlog import Reading
+from ferryman_operator.metrics import Metrics as OperatorMetrics
+from ferryman_operator.tracked import Tracked
+from ferryman_operator.world import World
+from ferryman_scheduler.janitor import Janitor
+from ferryman_scheduler.metrics import Metrics as SchedulerMetrics
+from ferryman_scheduler.promoter import Promoter
+from ferryman_scheduler.recoverer import Recoverer
+from ferryman_worker.counters import Counters
+from ferryman_worker.metrics import Exposition
+
+from ferryman.api.metrics import METHODS, ApiMetrics
+from ferryman.durability import Durability
+from ferryman.inspector import Inspector
+
+QUEUE, NAMESPACE, TASK = "emails", "shop", "send"
+
+
+def texts() -> dict[str, str]:
+    """What /metrics of each component says, by the component's name."""
+    return {
+        "worker": _worker().decode(),
+        "scheduler": _scheduler().decode(),
+        "operator": _operator().decode(),
+        "API": _api().decode(),
+    }
+
+
+def _worker() -> bytes:
+    counters = Counters(QUEUE)
+    counters.know(TASK)
+    return Exposition(counters).render(in_progress=0, beat_errors=0)
+
+
+def _scheduler() -> bytes:
+    metrics = SchedulerMetrics()
+    metrics.promoted(QUEUE, 0, 0)
+    metrics.handed_back(QUEUE, 0)
+    metrics.trimmed(QUEUE, 0, 0)
+    for chore in (Promoter, Recoverer, Janitor):
+        metrics.passed(chore.name, 0)
+    return metrics.text()
+
+
+def _operator() -> bytes:
+    spec = {"redis": {"url": "redis://r:6379/0"}, "worker": {"image": "acme:1", "app": "acme.tasks"}}
+    metadata = {"uid": "u", "namespace": NAMESPACE, "name": QUEUE, "generation": 1}
+    tracked = Tracked.of({"metadata": metadata, "spec": spec})
+    tracked.reading = Reading(Inspector(QUEUE).stats().read([0] * 12), (), None, 0)
+    tracked.durability = Durability(True, "", "", memory_used_bytes=0, memory_max_bytes=0)
+    metrics = OperatorMetrics({"u": tracked}, World())
+    for reason in Reason:
+        tracked.decision = Decision(0, reason, "", Memory())
+        metrics.count_decision(tracked)
+    metrics.observe_pass(0)
+    metrics.finished()
+    return metrics.text()
+
+
+def _api() -> bytes:
+    metrics = ApiMetrics()
+    for method in (*METHODS, "BREW"):
+        metrics.answered(method, "/v1/queues/{queue}/tasks", 201, 0)
+    metrics.enqueued(QUEUE, 0)
+    return metrics.render()[0]
