@@ -14,22 +14,9 @@ from typing import Any
 import click
 
 from ferryman.cli.failure import CommandFailed, require
-from ferryman.cli.options import Milliseconds, QueueName, json_option
+from ferryman.cli.options import Milliseconds, QueueName, Words, json_option
 from ferryman.cli.output import note, print_json
 from ferryman.crashtest.kinds import DEFAULT_KINDS, KINDS, REDIS
-
-
-class _Kinds(click.ParamType[tuple[str, ...]]):
-    name = "kinds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        kinds = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
-        if unknown := [kind for kind in kinds if kind not in DEFAULT_KINDS]:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(DEFAULT_KINDS)}", param, ctx)
-        if not kinds:
-            self.fail(f"name at least one of {', '.join(DEFAULT_KINDS)}", param, ctx)
-        return kinds
-
 
 _HELP = f"""Kill workers, schedulers, the API and connections on purpose, and prove task by task that nothing was lost.
 
@@ -81,7 +68,7 @@ class _EitherMode(click.Command):
 @click.option("--workers", type=click.IntRange(1, 100), default=4, show_default=True, help="Worker processes.")
 @click.option("--schedulers", type=click.IntRange(1, 10), default=1, show_default=True, help="Scheduler processes.")
 @click.option("--kills", type=click.IntRange(0, 10_000), default=10, show_default=True, help="How often to kill.")
-@click.option("--kinds", type=_Kinds(), metavar="KIND,...", help="Only these kinds of kill. Default: all.")
+@click.option("--kinds", type=Words(DEFAULT_KINDS), metavar="KIND,...", help="Only these kinds of kill. Default: all.")
 @click.option(
     "--aof-restart",
     type=click.Choice(["always", "everysec"]),

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from ferryman.cli.options import Milliseconds, QueueName, json_option
+from ferryman.cli.options import Milliseconds, QueueName, Words, json_option
 from ferryman.cli.output import note, print_json
 from ferryman.crashtest.cluster.kinds import DEFAULT_KINDS, KINDS
 
@@ -43,18 +43,6 @@ Examples:
 """
 
 
-class _Kinds(click.ParamType[tuple[str, ...]]):
-    name = "kinds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        kinds = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
-        if unknown := [kind for kind in kinds if kind not in KINDS]:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(KINDS)}", param, ctx)
-        if not kinds:
-            self.fail(f"name at least one of {', '.join(KINDS)}", param, ctx)
-        return kinds
-
-
 @click.command("crash-test --kubernetes", help=_HELP)
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig. Default: the current one.")
 @click.option(
@@ -84,7 +72,7 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
     "--kills", type=click.IntRange(0, 10_000), help=f"How often to kill. Default: every {_GAP_MS // 1_000} s."
 )
 @click.option(
-    "--kinds", type=_Kinds(), metavar="KIND,...", help="Only these kinds of kill. Default: all but the last two."
+    "--kinds", type=Words(KINDS), metavar="KIND,...", help="Only these kinds of kill. Default: all but the last two."
 )
 @click.option("--seed", type=int, help="The same seed and options plan the same kills. Default: a new one.")
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,6 +41,23 @@ class Milliseconds(click.ParamType[int]):
             return duration_ms(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Words(click.ParamType[tuple[str, ...]]):
+    """Words of `known`, separated by commas; each counts once, and one at least is wanted."""
+
+    name = "words"
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = tuple(known)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
+        if unknown := [word for word in words if word not in self._known]:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(self._known)}", param, ctx)
+        if not words:
+            self.fail(f"name at least one of {', '.join(self._known)}", param, ctx)
+        return words
 
 
 class TaskId(click.ParamType[str]):

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ferryman.crashtest.execution_log import Ending
 from ferryman.crashtest.kinds import REDIS
 from ferryman.crashtest.outcome import Outcome, Settings
 from ferryman.crashtest.recovery import Aftermath, Spread
 from ferryman.crashtest.verdict import Fate, Repeat
-
-#: The most that a person wants to read of one kind.
-_SHOWN: Final = 10
+from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, wrongs
 
 _FATES: Final[Mapping[Fate, str]] = {
     Fate.DONE_ONCE: "done once",
@@ -59,9 +56,9 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
         "bound_ms": outcome.bound_ms,
         "executions": outcome.executions,
         "repeated": {
-            "executions": _repeated(verdict.repeats),
+            "executions": repeated(verdict.repeats),
             "in_flight_at_kills": sum(one.in_flight for one in outcome.aftermaths),
-            "ended_more_than_once": _ended_again(verdict.repeats),
+            "ended_more_than_once": ended_again(verdict.repeats),
             "by_kind": {kind: _repeated_by(kind, outcome) for kind in _kinds(outcome.aftermaths)},
         },
         "resent": {
@@ -92,9 +89,9 @@ def lines(outcome: Outcome) -> Iterator[str]:
         yield f"  {'ran beside a successor':<24}{verdict.beside:>10,}"
     yield ""
     flying = sum(one.in_flight for one in outcome.aftermaths)
-    ended = _ended_again(verdict.repeats)
+    ended = ended_again(verdict.repeats)
     yield (
-        f"{_repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
+        f"{repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
         f"{ended:,} ran to an end twice:\n"
         "Redis had not heard of the first end, or a worker was paused or cut off and was no longer the owner."
     )
@@ -106,8 +103,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
     for kind, spread in _recoveries(outcome.aftermaths):
         own = [one for one in outcome.aftermaths if kind in ("all", one.strike.kind)]
         seconds = "".join(f"{value:>7.2f} s" for value in (spread.p50, spread.p99, spread.max)) if spread.count else ""
-        flying, repeated = sum(one.in_flight for one in own), _repeated_by(kind, outcome)
-        yield f"  {kind:<16}{len(own):>6}{flying:>11,}{repeated:>10,}{spread.count:>8,}{seconds}"
+        flying, again = sum(one.in_flight for one in own), _repeated_by(kind, outcome)
+        yield f"  {kind:<16}{len(own):>6}{flying:>11,}{again:>10,}{spread.count:>8,}{seconds}"
     yield ""
     yield from _oddities(outcome)
     yield "PASSED: nothing was lost." if not outcome.problems else f"FAILED: {'; '.join(outcome.problems)}."
@@ -165,27 +162,10 @@ def _oddities(outcome: Outcome) -> Iterator[str]:
     if idle := sum(1 for one in on_workers if not one.in_flight):
         yield f"note: {idle} of {len(on_workers)} kills of workers hit an idle one: more --tasks prove more"
     cut_off = {one.strike.hits for one in on_workers if one.strike.stops_first}
-    for one in outcome.unasked_exits[:_SHOWN]:
+    for one in outcome.unasked_exits[:SHOWN]:
         why = ": the thread of a task can't be stopped, so it ended with it" if one.process in cut_off else ""
         yield f"note: {one.process} ended by itself with {one.code}{why}; the next one took its place"
-    wrong = [one for one in outcome.verdict.repeats if one.unexplained or one.beside]
-    for repeat in wrong[:_SHOWN]:
-        yield f"{'unexplained' if repeat.unexplained else 'ran beside its successor'}: {repeat.id}"
-        for run in repeat.executions:
-            end = f"{run.ending} at {run.end_ms:.0f} ms" if run.end_ms is not None else "no end"
-            yield f"    attempt {run.attempt} in {run.process} (pid {run.pid}), start at {run.start_ms:.0f} ms, {end}"
-    lost = [task_id for task_id, fate in outcome.verdict.fates.items() if fate is Fate.LOST]
-    if lost:
-        yield f"lost: {', '.join(lost[:_SHOWN])}{' and more' if len(lost) > _SHOWN else ''}"
-
-
-def _repeated(repeats: Sequence[Repeat]) -> int:
-    return sum(len(one.executions) - 1 for one in repeats)
-
-
-def _ended_again(repeats: Sequence[Repeat]) -> int:
-    ended = (sum(1 for run in one.executions if run.ending in (Ending.END, Ending.FAILED)) for one in repeats)
-    return sum(max(0, count - 1) for count in ended)
+    yield from wrongs(outcome.verdict)
 
 
 def _recoveries(aftermaths: Sequence[Aftermath]) -> list[tuple[str, Spread]]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from ferryman.crashtest.cluster.bounds import Recovery, Row, rows
 from ferryman.crashtest.cluster.outcome import ClusterOutcome
-from ferryman.crashtest.execution_log import Ending
 from ferryman.crashtest.recovery import Spread
 from ferryman.crashtest.verdict import Fate, Repeat
-
-#: The most that a person wants to read of one kind.
-_SHOWN: Final = 10
+from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, wrongs
 
 
 def to_json_dict(outcome: ClusterOutcome) -> dict[str, Any]:
@@ -33,9 +30,9 @@ def to_json_dict(outcome: ClusterOutcome) -> dict[str, Any]:
         "executions": outcome.executions,
         "resent_enqueues": outcome.resent_enqueues,
         "repeated": {
-            "executions": _repeated(verdict.repeats),
+            "executions": repeated(verdict.repeats),
             "in_flight_at_kills": sum(one.in_flight for one in outcome.recoveries),
-            "ended_more_than_once": _ended_again(verdict.repeats),
+            "ended_more_than_once": ended_again(verdict.repeats),
         },
         "recovery_s": [_row(row) for row in rows(outcome.recoveries)],
         "kills": [_kill(one) for one in outcome.recoveries],
@@ -66,8 +63,8 @@ def lines(outcome: ClusterOutcome) -> Iterator[str]:
     yield ""
     flying = sum(one.in_flight for one in outcome.recoveries)
     yield (
-        f"{_repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
-        f"{_ended_again(verdict.repeats):,} ran to an end twice:\nRedis had not heard of the first end."
+        f"{repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
+        f"{ended_again(verdict.repeats):,} ran to an end twice:\nRedis had not heard of the first end."
     )
     yield ""
     yield "From a worker's death to the next start of what it ran (s). Where its container restarts in the same pod,"
@@ -108,31 +105,14 @@ def _oddities(outcome: ClusterOutcome) -> Iterator[str]:
             f"{max(isolated):.1f} s until its worker had nothing else to do"
         )
     if over := [one for one in outcome.recoveries if one.over]:
-        yield f"note: {len(over)} kills took longer than their bound: {', '.join(map(_numbered, over[:_SHOWN]))}"
-    for life in outcome.unasked_ends[:_SHOWN]:
+        yield f"note: {len(over)} kills took longer than their bound: {', '.join(map(_numbered, over[:SHOWN]))}"
+    for life in outcome.unasked_ends[:SHOWN]:
         yield f"note: {life.process} ended by itself"
-    unexplained = [one for one in outcome.verdict.repeats if one.unexplained]
-    for repeat in unexplained[:_SHOWN]:
-        yield f"unexplained: {repeat.id}"
-        for run in repeat.executions:
-            end = f"{run.ending} at {run.end_ms:.0f} ms" if run.end_ms is not None else "no end"
-            yield f"    attempt {run.attempt} in {run.process}, start at {run.start_ms:.0f} ms, {end}"
-    lost = [task_id for task_id, fate in outcome.verdict.fates.items() if fate is Fate.LOST]
-    if lost:
-        yield f"lost: {', '.join(lost[:_SHOWN])}{' and more' if len(lost) > _SHOWN else ''}"
+    yield from wrongs(outcome.verdict)
 
 
 def _numbered(one: Recovery) -> str:
     return f"{one.hit.blow.number} ({one.hit.blow.kind}, {max(one.bounded_s):.2f} s)"
-
-
-def _repeated(repeats: Sequence[Repeat]) -> int:
-    return sum(len(one.executions) - 1 for one in repeats)
-
-
-def _ended_again(repeats: Sequence[Repeat]) -> int:
-    ended = (sum(1 for run in one.executions if run.ending in (Ending.END, Ending.FAILED)) for one in repeats)
-    return sum(max(0, count - 1) for count in ended)
 
 
 def _row(row: Row) -> dict[str, Any]:
