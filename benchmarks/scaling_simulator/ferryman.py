@@ -120,7 +120,8 @@ def _worker_id(pod: Pod) -> str:
 
 def _row(pod: Pod, concurrency: int, now_ms: int) -> WorkerRow:
     draining = pod.draining_since_s is not None
-    return WorkerRow(_worker_id(pod), now_ms + FAR_MS, len(pod.running), "", concurrency, draining, 0, "", "", 15_000)
+    active = len(pod.running)
+    return WorkerRow(_worker_id(pod), now_ms + FAR_MS, active, "", concurrency, draining, 0, "", "", 15_000, FAR_MS)
 
 
 def _observed(pod: Pod, now_s: float) -> ObservedPod:

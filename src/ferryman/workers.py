@@ -67,6 +67,7 @@ class WorkerRow:
     app: str
     version: str
     timeout_ms: int
+    left_ms: int  # of its promise, at this look; below 0 when it has passed
 
 
 class WorkerRegistry:
@@ -174,6 +175,7 @@ def _rows(reply: Any) -> list[WorkerRow]:
             app=row[7].decode(),
             version=row[8].decode(),
             timeout_ms=_number(row[9]),
+            left_ms=_number(row[1]) - now,
         )
         for row in reply[1:]
     ]

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with whole worker processes."""
+"""Fixtures of the tests with whole processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from ferryman_yard.programs import Start, programs
 from ferryman_yard.yard import Yard
 
 from ferryman.testing import Bench
@@ -18,3 +19,10 @@ async def yard(real_bench: Bench, redis_url: str, tmp_path: Path) -> AsyncIterat
     yield made
     made.end()
     assert (await real_bench.stats()).unaccounted == 0
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts `ferryman WORDS...`; what still runs at the end of the test is killed."""
+    async with programs() as start:
+        yield start

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from ferryman_yard.programs import Start
 
 from ferryman.link import Link
 from ferryman.testing import AgingClock, Bench
@@ -20,25 +20,11 @@ from ferryman.testing import AgingClock, Bench
 #: A machine that is busy with other tests may be late by this much.
 SLACK_S = 1.0
 
-Start = Callable[..., Awaitable[Process]]
-
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts `ferryman WORDS...`; what still runs at the end of the test is stopped."""
-    processes: list[Process] = []
-
-    async def run(*words: str, port: int = 0) -> Process:
-        environment = {**os.environ, "FERRYMAN_PORT": str(port), "FERRYMAN_LOG_FORMAT": "json"}
-        command = (sys.executable, "-m", "ferryman", *words)
-        processes.append(await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, env=environment))
-        return processes[-1]
-
-    yield run
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def start(start: Start) -> Start:
+    """What they say is for the test to read."""
+    return partial(start, stdout=PIPE, stderr=STDOUT, FERRYMAN_LOG_FORMAT="json")
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float) -> None:
@@ -183,7 +169,7 @@ async def test_a_scheduler_outlives_its_redis(start_redis: Callable[..., Any], s
 
 async def test_a_taken_port_is_said_plainly(redis_url: str, start: Start) -> None:
     port = await port_of(await start("scheduler", "--redis", redis_url, "--queue", "bench"))
-    second = await start("scheduler", "--redis", redis_url, "--queue", "bench", port=port)
+    second = await start("scheduler", "--redis", redis_url, "--queue", "bench", FERRYMAN_PORT=str(port))
     output, _ = await second.communicate()
 
     assert second.returncode == 1

@@ -6,15 +6,15 @@ Each task goes its way exactly once, in small steps between which everybody else
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from ferryman_scheduler.chore import BATCH
+from ferryman_yard.programs import Start
 
 from ferryman import scripts
 from ferryman.call import command
@@ -22,25 +22,11 @@ from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.testing import AgingClock, Bench
 
-Start = Callable[..., Awaitable[Process]]
-
 
 @pytest.fixture
-async def start(redis_url: str) -> AsyncIterator[Start]:
-    """Starts `ferryman WORDS...` on the shared server; what still runs at the end of the test is killed."""
-    processes: list[Process] = []
-
-    async def run(*words: str) -> Process:
-        env = {**os.environ, "FERRYMAN_PORT": "0", "FERRYMAN_REDIS_URL": redis_url}
-        program = (sys.executable, "-m", "ferryman", *words)
-        processes.append(await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=DEVNULL, env=env))
-        return processes[-1]
-
-    yield run
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def start(start: Start, redis_url: str) -> Start:
+    """On the shared server; what they print is for the test to read."""
+    return partial(start, stdout=PIPE, FERRYMAN_REDIS_URL=redis_url)
 
 
 async def all_at_once(start: Start, *queues: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 
 from ferryman.call import command
 from ferryman.errors import BrokerError
@@ -130,20 +130,13 @@ async def _with_handed(link: Link, queues: Sequence[str]) -> list[str]:
 
 async def _with_late_workers(link: Link, queues: Sequence[str]) -> list[str]:
     """Those of `queues` where a worker has missed some beats and its deadline is still to come."""
-    [now] = await link.run_all([command("TIME", read=_time_ms)])
     rosters = await link.run_all([WorkerRegistry(queue).list() for queue in queues])
-    if isinstance(now, BrokerError):
-        return []
     return [
         queue
         for queue, workers in zip(queues, rosters, strict=True)
         if not isinstance(workers, BrokerError)
-        and any(0 < one.deadline_ms - now < (1 - LATE_SHARE) * one.timeout_ms for one in workers)
+        and any(0 < one.left_ms < (1 - LATE_SHARE) * one.timeout_ms for one in workers)
     ]
-
-
-def _time_ms(reply: Any) -> int:
-    return int(reply[0]) * 1_000 + int(reply[1]) // 1_000
 
 
 def _note(summaries: Summaries, visit: Visit) -> None:

@@ -38,6 +38,10 @@ class Spread:
             return cls(0, 0.0, 0.0, 0.0)
         return cls(len(ranked), *(ranked[ceil(share * len(ranked)) - 1] for share in (0.5, 0.99, 1.0)))
 
+    def to_json_dict(self) -> dict[str, float]:
+        """To the millisecond."""
+        return {"count": self.count, **{name: round(getattr(self, name), 3) for name in ("p50", "p99", "max")}}
+
 
 def aftermaths(executions: Sequence[Execution], strikes: Sequence[Strike]) -> list[Aftermath]:
     """One for each kill, in their order. A kill that interrupts nothing by itself counts what ran beside it."""

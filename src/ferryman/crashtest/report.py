@@ -9,7 +9,7 @@ from ferryman.crashtest.kinds import REDIS
 from ferryman.crashtest.outcome import Outcome, Settings
 from ferryman.crashtest.recovery import Aftermath, Spread
 from ferryman.crashtest.verdict import Fate, Repeat
-from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, wrongs
+from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, runs, wrongs
 
 _FATES: Final[Mapping[Fate, str]] = {
     Fate.DONE_ONCE: "done once",
@@ -67,7 +67,7 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
             "posted_tasks": outcome.posted,
             "replies_lost_on_purpose": outcome.lost_replies,
         },
-        "recovery_s": {kind: _spread(spread) for kind, spread in _recoveries(outcome.aftermaths)},
+        "recovery_s": {kind: spread.to_json_dict() for kind, spread in _recoveries(outcome.aftermaths)},
         "kills": [_kill(one) for one in outcome.aftermaths],
         "repeats": [_repeat(one) for one in verdict.repeats],
         "ended_by_themselves": [{"process": one.process, "exit_code": one.code} for one in outcome.unasked_exits],
@@ -186,13 +186,6 @@ def _repeated_by(kind: str, outcome: Outcome) -> int:
     return sum(1 for one in outcome.verdict.repeats if one.kills and one.kills[0] in numbers)
 
 
-def _spread(spread: Spread) -> dict[str, float]:
-    return {
-        "count": spread.count,
-        **{name: round(getattr(spread, name), 3) for name in ("p50", "p99", "max")},
-    }
-
-
 def _kill(one: Aftermath) -> dict[str, Any]:
     strike = one.strike
     return {
@@ -207,20 +200,10 @@ def _kill(one: Aftermath) -> dict[str, Any]:
 
 
 def _repeat(one: Repeat) -> dict[str, Any]:
-    runs = [
-        {
-            "process": run.process,
-            "attempt": run.attempt,
-            "start_ms": run.start_ms,
-            "end_ms": run.end_ms,
-            "ending": run.ending.value,
-        }
-        for run in one.executions
-    ]
     return {
         "id": one.id,
         "kills": list(one.kills),
         "unexplained": one.unexplained,
         "beside": one.beside,
-        "executions": runs,
+        "executions": runs(one),
     }

@@ -23,6 +23,20 @@ def ended_again(repeats: Sequence[Repeat]) -> int:
     return sum(max(0, count - 1) for count in ended)
 
 
+def runs(repeat: Repeat) -> list[dict[str, object]]:
+    """The executions of a repeat, for JSON."""
+    return [
+        {
+            "process": run.process,
+            "attempt": run.attempt,
+            "start_ms": run.start_ms,
+            "end_ms": run.end_ms,
+            "ending": run.ending.value,
+        }
+        for run in repeat.executions
+    ]
+
+
 def wrongs(verdict: Verdict) -> Iterator[str]:
     """Line by line: executions that nothing explains or that ran beside their successor, and what is lost."""
     wrong = [one for one in verdict.repeats if one.unexplained or one.beside]

@@ -8,9 +8,8 @@ from typing import Any
 
 from ferryman.crashtest.cluster.bounds import Recovery, Row, rows
 from ferryman.crashtest.cluster.outcome import ClusterOutcome
-from ferryman.crashtest.recovery import Spread
 from ferryman.crashtest.verdict import Fate, Repeat
-from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, wrongs
+from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, runs, wrongs
 
 
 def to_json_dict(outcome: ClusterOutcome) -> dict[str, Any]:
@@ -122,14 +121,10 @@ def _row(row: Row) -> dict[str, Any]:
         "times": row.times,
         "cut_off": row.in_flight,
         "over_bound": row.over,
-        "from_death_or_restart": _spread(row.bounded),
-        "from_death": _spread(row.death),
-        "from_command": _spread(row.command),
+        "from_death_or_restart": row.bounded.to_json_dict(),
+        "from_death": row.death.to_json_dict(),
+        "from_command": row.command.to_json_dict(),
     }
-
-
-def _spread(spread: Spread) -> dict[str, float]:
-    return {"count": spread.count, **{name: round(getattr(spread, name), 3) for name in ("p50", "p99", "max")}}
 
 
 def _kill(one: Recovery) -> dict[str, Any]:
@@ -163,14 +158,4 @@ def _restart(one: Recovery) -> dict[str, float] | None:
 
 
 def _repeat(one: Repeat) -> dict[str, Any]:
-    runs = [
-        {
-            "process": run.process,
-            "attempt": run.attempt,
-            "start_ms": run.start_ms,
-            "end_ms": run.end_ms,
-            "ending": run.ending.value,
-        }
-        for run in one.executions
-    ]
-    return {"id": one.id, "kills": list(one.kills), "unexplained": one.unexplained, "executions": runs}
+    return {"id": one.id, "kills": list(one.kills), "unexplained": one.unexplained, "executions": runs(one)}
