@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
+from ferryman_bench import AgingClock, Bench, Clock
 
 from ferryman.call import command
 from ferryman.link import Link, SyncLink
-from ferryman.testing import AgingClock, Bench, Clock
 
 E2E = Path(__file__).parent / "e2e"
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ferryman.link import Link, SyncLink
-from ferryman.replication import ReplicaWait
+from ferryman.replication import NO_WAIT, ReplicaWait
 from ferryman.settings import RedisSettings
 
 
@@ -24,15 +24,13 @@ class _Open:
     closer: AsyncGenerator[Link, None]  # held, because its end closes the link
 
 
-@dataclass(slots=True)
-class _Replacement:
-    link: Link | None = None
-    sync_link: SyncLink | None = None
-
-
-_links: dict[tuple[asyncio.AbstractEventLoop, int, str | None], _Open] = {}
-_sync_links: dict[tuple[int, str | None], SyncLink] = {}
-_replacement = _Replacement()
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    open_link: Callable[[str | None], Link]
+    open_sync_link: Callable[[str | None], SyncLink]
+    is_replacement: bool
+    links: dict[tuple[asyncio.AbstractEventLoop, int, str | None], _Open] = field(default_factory=dict)
+    sync_links: dict[tuple[int, str | None], SyncLink] = field(default_factory=dict)
 
 
 def link_for(url: str | None) -> Link:
@@ -40,13 +38,12 @@ def link_for(url: str | None) -> Link:
 
     Raises RuntimeError when no loop runs, BadSetting or ValueError when there is no usable URL.
     """
-    if _replacement.link is not None:
-        return _replacement.link
+    pools = _pools
     key = (asyncio.get_running_loop(), os.getpid(), url)
-    found = _links.get(key)
+    found = pools.links.get(key)
     if found is None:
-        _forget_closed_loops()
-        found = _links[key] = _open(_resolve(url))
+        _forget_closed_loops(pools)
+        found = pools.links[key] = _until_the_loop_ends(pools.open_link(url))
     return found.link
 
 
@@ -55,33 +52,40 @@ def sync_link_for(url: str | None) -> SyncLink:
 
     Raises BadSetting or ValueError when there is no usable URL.
     """
-    if _replacement.sync_link is not None:
-        return _replacement.sync_link
+    pools = _pools
     key = (os.getpid(), url)
     # No lock, which a fork might copy while it is held: a link that loses this race has opened nothing yet.
-    return _sync_links.get(key) or _sync_links.setdefault(key, SyncLink.from_url(_resolve(url)))
+    return pools.sync_links.get(key) or pools.sync_links.setdefault(key, pools.open_sync_link(url))
 
 
 def replica_wait() -> ReplicaWait:
     """What the environment says about waiting for replicas. Raises BadSetting naming the variable."""
-    return ReplicaWait.from_env(os.environ)
+    return NO_WAIT if _pools.is_replacement else ReplicaWait.from_env(os.environ)
 
 
 @contextmanager
-def replaced(link: Link | None = None, sync_link: SyncLink | None = None) -> Generator[None]:
-    """Inside, every producer of this process uses these links: for tests on a Redis of their own."""
-    before = (_replacement.link, _replacement.sync_link)
-    _replacement.link, _replacement.sync_link = link, sync_link
+def replaced(open_link: Callable[[], Link], open_sync_link: Callable[[], SyncLink]) -> Generator[None]:
+    """Inside, every producer of this process uses links made by these, whatever its URL: for tests.
+
+    Loops and processes have links of their own here, too. The environment is not asked.
+    """
+    global _pools
+    before = _pools
+    _pools = mine = _Pools(lambda _: open_link(), lambda _: open_sync_link(), is_replacement=True)
     try:
         yield
     finally:
-        _replacement.link, _replacement.sync_link = before
+        close_sync_links()
+        _pools = before
+        # A loop that still lives closes its links when it ends, if they are held until then.
+        _outlived[:] = [(loop, opened) for loop, opened in _outlived if not loop.is_closed()]
+        _outlived.extend((loop, opened) for (loop, _, _), opened in mine.links.items())
 
 
 def close_sync_links() -> None:
     """Close this process's sync links; the next call opens new ones and reads the environment again."""
-    for key in [key for key in list(_sync_links) if key[0] == os.getpid()]:
-        if link := _sync_links.pop(key, None):
+    for key in [key for key in list(_pools.sync_links) if key[0] == os.getpid()]:
+        if link := _pools.sync_links.pop(key, None):
             link.close()
 
 
@@ -89,30 +93,37 @@ def _resolve(url: str | None) -> str:
     return RedisSettings.from_env(os.environ, url).url
 
 
-def _open(url: str) -> _Open:
-    """Open a link that ends with its loop.
+def _until_the_loop_ends(link: Link) -> _Open:
+    """Hold a link until the running loop ends.
 
     A loop closes the async generators that were started in it before it ends itself: the one moment when
     connections can still be closed properly.
     """
 
-    async def open_until_the_loop_ends() -> AsyncGenerator[Link, None]:
-        link = Link.from_url(url)
+    async def hold() -> AsyncGenerator[Link, None]:
         try:
             yield link
         finally:
             await link.close()
 
-    closer = open_until_the_loop_ends()
+    closer = hold()
     try:
         closer.__anext__().send(None)  # it reaches its yield without waiting for anything
-    except StopIteration as reached:
-        return _Open(reached.value, closer)
-    raise AssertionError("opening a link must not wait")
+    except StopIteration:
+        return _Open(link, closer)
+    raise AssertionError("holding a link must not wait")
 
 
-def _forget_closed_loops() -> None:
-    for key in list(_links):
+def _forget_closed_loops(pools: _Pools) -> None:
+    for key in list(pools.links):
         loop, pid, _ = key
         if loop.is_closed() and pid == os.getpid():
-            _links.pop(key, None)
+            pools.links.pop(key, None)
+
+
+#: Links of `replaced` whose loop may have gone on after it.
+_outlived: list[tuple[asyncio.AbstractEventLoop, _Open]] = []
+
+_pools = _Pools(
+    lambda url: Link.from_url(_resolve(url)), lambda url: SyncLink.from_url(_resolve(url)), is_replacement=False
+)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack, overload
+from weakref import WeakValueDictionary
 
 from ferryman.arguments import by_name, encode_unchecked
 from ferryman.backoff import Backoff
@@ -19,9 +20,11 @@ from ferryman.durations import Duration
 from ferryman.errors import DuplicateHandler
 from ferryman.handler import AnyHandler, Handler, RunIn
 from ferryman.manifest import Manifest
+from ferryman.middleware import Middleware, overridden
 from ferryman.options import EnqueueKwargs, EnqueueOptions, task_options
-from ferryman.producer import Producer, WorkItem
+from ferryman.producer import Producer
 from ferryman.replication import DEFAULT_TIMEOUT, ReplicaWait
+from ferryman.sending import WorkItem
 from ferryman.task import Enqueued, check_task_name
 
 P = ParamSpec("P")
@@ -41,7 +44,10 @@ class Queue:
 
     `wait_replicas`: an enqueue returns when so many replicas have confirmed it, or raises NotReplicated after
     `wait_replicas_timeout`; without them FERRYMAN_WAIT_REPLICAS and FERRYMAN_WAIT_REPLICAS_TIMEOUT say so, and
-    without those nobody waits. Raises InvalidTask for a bad name or number.
+    without those nobody waits.
+
+    `middlewares` go around every run and every enqueue, the first outermost. Raises InvalidTask for a bad name or
+    number, TypeError for what is no lifespan or no middleware.
     """
 
     def __init__(
@@ -52,14 +58,19 @@ class Queue:
         redis_url: str | None = None,
         wait_replicas: int | None = None,
         wait_replicas_timeout: Duration = DEFAULT_TIMEOUT,
+        middlewares: Sequence[Middleware] = (),
     ) -> None:
         if lifespan is not None and (not callable(lifespan) or inspect.isasyncgenfunction(lifespan)):
             raise TypeError(f"queue {name!r}: lifespan={lifespan!r} needs @asynccontextmanager above it")
         wait = None if wait_replicas is None else ReplicaWait.of(wait_replicas, wait_replicas_timeout)
-        self.producer = Producer(name, redis_url, wait)
+        if wrong := [one for one in middlewares if not isinstance(one, Middleware)]:
+            raise TypeError(f"queue {name!r}: {wrong[0]!r} is no ferryman.Middleware object")
+        self.middlewares = tuple(middlewares)
+        self.producer = Producer(name, redis_url, wait, overridden(self.middlewares, "around_enqueue"))
         self.name = name
         self.lifespan = lifespan
         self.handlers: dict[str, AnyHandler] = {}
+        _defined[id(self)] = self
 
     @overload
     def task(self, function: TakesAnything[Q, R], /) -> Handler[Q, Q, R]: ...
@@ -167,6 +178,17 @@ class Queue:
         if first is not None and not _is_redefined_by_hand(first, handler):
             raise DuplicateHandler(self.name, handler.name, first.place, handler.place)
         self.handlers[handler.name] = handler
+
+
+def queues_defined(name: str) -> list[Queue]:
+    """The queues with that name that this process has defined and still keeps, the oldest first.
+
+    Two are common: one where the handlers are, one in a module that enqueues by name.
+    """
+    return [queue for queue in _defined.values() if queue.name == name]
+
+
+_defined: Final[WeakValueDictionary[int, Queue]] = WeakValueDictionary()
 
 
 def _is_redefined_by_hand(first: AnyHandler, second: AnyHandler) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_yard.programs import Start, programs
 from ferryman_yard.yard import Yard
-
-from ferryman.testing import Bench
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ferryman_bench import Bench
+
 from ferryman.call import Call, command
 from ferryman.task import TaskState
-from ferryman.testing import Bench
 
 
 async def commands_of(bench: Bench, call: Call[Any]) -> int:

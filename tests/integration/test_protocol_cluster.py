@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from ferryman_bench import AgingClock, Bench
 
 from ferryman.call import command
 from ferryman.errors import BrokerRefused
@@ -15,7 +16,6 @@ from ferryman.link import Link
 from ferryman.policy import Claim
 from ferryman.protocol import Completion
 from ferryman.task import TaskState
-from ferryman.testing import AgingClock, Bench
 
 
 @pytest.fixture

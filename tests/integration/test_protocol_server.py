@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from ferryman_bench import AgingClock, Bench
 
 from ferryman.call import Call, command
 from ferryman.errors import BrokerUnavailable, QueueFull
@@ -16,7 +17,6 @@ from ferryman.link import Link
 from ferryman.manifest import Manifest
 from ferryman.protocol import Completion, ExitReply
 from ferryman.task import NewTask, TaskState
-from ferryman.testing import AgingClock, Bench
 from ferryman.workers import WorkerInfo
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -28,7 +29,8 @@ class RecordedLink:
         self.closed_in: asyncio.AbstractEventLoop | None = None
 
     async def close(self) -> None:
-        await asyncio.sleep(0)
+        for _ in range(20):  # a real one takes some turns of the loop, too
+            await asyncio.sleep(0)
         self.closed_in = asyncio.get_running_loop()
 
 
@@ -66,12 +68,12 @@ def test_each_loop_has_its_link_and_closes_it_when_it_ends(factory: Any, links: 
 
 
 def test_links_of_loops_that_were_just_dropped_are_forgotten(links: list[RecordedLink]) -> None:
-    before = len(pools._links)
+    before = len(pools._pools.links)
     for _ in range(5):
         loop = asyncio.new_event_loop()
         loop.run_until_complete(first_and_second("redis://x"))
         loop.close()
-    assert len(pools._links) <= before + 1
+    assert len(pools._pools.links) <= before + 1
 
 
 def test_loops_in_many_threads_do_not_share(links: list[RecordedLink]) -> None:
@@ -85,6 +87,23 @@ def test_loops_in_many_threads_do_not_share(links: list[RecordedLink]) -> None:
         thread.join()
     assert len(links) == 8
     assert all(link.closed_in for link in links)
+
+
+def test_links_of_a_replacement_are_closed_by_their_loop_even_after_it() -> None:
+    made: list[Any] = []
+
+    def open_link() -> Any:
+        made.append(RecordedLink("a test's"))
+        return made[-1]
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        with pools.replaced(open_link, open_link):
+            first, second = runner.run(first_and_second("redis://x"))
+        assert first is second is made[0]
+        gc.collect()
+        assert first.closed_in is None
+    assert first.closed_in is loop
 
 
 def test_two_urls_are_two_links() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_bench import Bench
 
 from ferryman.errors import BrokerRefused
 from ferryman.task import Enqueued, NewTask, TaskState
-from ferryman.testing import Bench
 
 
 async def test_cancel_in_the_middle_of_a_long_list_leaves_a_ghost_that_counts_as_nothing(bench: Bench) -> None:

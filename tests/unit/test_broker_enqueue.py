@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ferryman_bench import MOMENT, Bench
 
 from ferryman.errors import InvalidTask, ProtocolMismatch
 from ferryman.protocol import PROTOCOL, Completion
 from ferryman.task import Enqueued, NewTask
-from ferryman.testing import MOMENT, Bench
 
 
 async def test_an_enqueued_task_waits_at_the_back_with_its_payload_in_a_hash(bench: Bench) -> None:

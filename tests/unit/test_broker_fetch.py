@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_bench import MOMENT, Bench
 
 from ferryman.protocol import Completion
-from ferryman.testing import MOMENT, Bench
 
 
 async def test_fetch_moves_the_oldest_to_the_worker_and_counts_the_delivery(bench: Bench) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ferryman_bench import Bench
+
 from ferryman.manifest import Manifest
-from ferryman.testing import Bench
 from ferryman.workers import WorkerInfo
 
 

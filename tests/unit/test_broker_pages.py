@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_bench import Bench
 
 from ferryman.task import TaskState
-from ferryman.testing import Bench
 
 
 async def pages(bench: Bench, state: TaskState, limit: int, count: int) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ferryman_bench import Bench
+
 from ferryman.task import NewTask, TaskState
-from ferryman.testing import Bench
 
 
 async def order(bench: Bench, worker: str = "w") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferryman.testing import Bench
+from ferryman_bench import Bench
 
 
 async def test_what_is_due_goes_to_the_back_in_the_order_of_its_due_time(bench: Bench) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_bench import Bench
 
 from ferryman.inspector import queues_known
 from ferryman.manifest import Manifest, TaskManifest
 from ferryman.policy import Claim, Policy
 from ferryman.protocol import Completion
 from ferryman.task import TaskState
-from ferryman.testing import Bench
 from ferryman.workers import WorkerInfo
 
 

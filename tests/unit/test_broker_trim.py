@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ferryman_bench import Bench
+
 from ferryman.protocol import Trimmed
-from ferryman.testing import Bench
 
 
 async def test_completed_statuses_go_after_their_time(bench: Bench) -> None:

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_scheduler.one_pass import Summaries
 from ferryman_scheduler.promoter import Promoter
 from ferryman_worker.board import Board, mono_ms
 
 from ferryman.protocol import Completion
-from ferryman.testing import Bench
 
 DAY_MS = 86_400_000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferryman.testing import Bench
+from ferryman_bench import Bench
 
 
 async def test_what_was_handed_to_nobody_still_waits_and_comes_back(bench: Bench) -> None:

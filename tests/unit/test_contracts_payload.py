@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from ferryman.testing import Bench
+from ferryman_bench import Bench
 
 #: What decoding and encoding again would change: a large number, an empty list, spaces, escapes, a name twice.
 ARGUMENTS = b'{"n": 12345678901234567890, "none" : [], "f":1.0, "text":"\\u00e4\xc3\xa4/", "n":2}'

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from ferryman.testing import Bench
+from ferryman_bench import Bench
 
 
 @pytest.mark.parametrize("how", ["requeue", "retry", "recover", "revive"])

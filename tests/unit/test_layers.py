@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "ferryman": ROOT / "src/ferryman",
+    "ferryman_pytest": ROOT / "src/ferryman_pytest",
     "ferryman_worker": ROOT / "worker/src/ferryman_worker",
     "ferryman_scheduler": ROOT / "scheduler/src/ferryman_scheduler",
     "ferryman_operator": ROOT / "operator/src/ferryman_operator",
@@ -26,8 +27,10 @@ KEPT_APART = {
     "kubernetes": ["operator/src/ferryman_operator/cluster.py"],
     "kopf": [f"operator/src/ferryman_operator/{name}.py" for name in ("handlers", "settings", "__main__")],
     "prometheus_client": ["**/metrics.py"],
-    "fakeredis": [],
-    "pytest": [],
+    "opentelemetry": ["src/ferryman/otel.py"],
+    "sentry_sdk": ["src/ferryman/sentry.py"],
+    "fakeredis": ["src/ferryman/testing/fake_redis.py"],
+    "pytest": ["src/ferryman_pytest/__init__.py"],
 }
 
 #: Longer files hide a second role.

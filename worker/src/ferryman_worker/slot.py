@@ -57,7 +57,7 @@ class Slot:
         self._streak = 0
         self._busy_s = 0.0
         if self.timeout_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(self.timeout_s, self._expire)
+            self._timer = asyncio.get_running_loop().call_later(self.timeout_s, self.expire)
         if self.stopping:
             asyncio.get_running_loop().call_soon(self.stop)
         self._pool.wake_one()
@@ -78,7 +78,8 @@ class Slot:
             self._streak += 1
             self._busy_s += run_s
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """The present run has had the time that it was given."""
         self._timer = None
         self.timed_out = True
         self.interrupt()

@@ -1,0 +1,1 @@
+"""A small shop whose slow and failing work is done by tasks."""

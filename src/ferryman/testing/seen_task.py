@@ -1,0 +1,65 @@
+"""SeenTask: a task as a test sees it: what was enqueued, and where it is now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, ParamSpec
+
+from ferryman.handler import Handler
+from ferryman.options import TaskOptions
+from ferryman.task import Task, TaskState
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTask(Generic[P]):
+    """One task. `args` is what it was enqueued with, by parameter name, as its handler gets it: decoded from the JSON
+    to the types of the annotations (without the handler: as plain JSON values).
+
+    `state` is None when Redis has nothing of it any more, as after a cancel.
+    """
+
+    id: str
+    queue: str
+    name: str
+    args: dict[str, Any]
+    state: TaskState | None
+    attempt: int  # attempts spent
+    priority: int
+    unique: str
+    run_at: datetime | None  # when it is due, while it is delayed
+    options: TaskOptions  # max_attempts, timeout_s and backoff, where its enqueue named them
+    error: str  # of its last run, when that failed
+    handler: Handler[P, ..., Any] | None = field(repr=False, compare=False)
+
+    def called_with(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Whether it was enqueued with just these arguments. Type checkers check them as they check `enqueue`'s.
+
+        Raises TypeError when its handler is not known here, and InvalidTask for arguments that don't fit it.
+        """
+        if self.handler is None:
+            raise TypeError(f"no handler named {self.name!r} is known here; compare .args")
+        return self.handler.decode_args(self.handler.task(*args, **kwargs).task.args) == self.args
+
+
+def see(enqueued: Task, present: Task | None, handler: Handler[P, ..., Any] | None) -> SeenTask[P]:
+    """What was recorded when it was enqueued, and where it is at present."""
+    now = present or enqueued
+    args: dict[str, Any] = json.loads(enqueued.args) if handler is None else handler.decode_args(enqueued.args)
+    return SeenTask(
+        id=enqueued.id,
+        queue=enqueued.queue,
+        name=enqueued.name,
+        args=args,
+        state=present.state if present else None,
+        attempt=now.attempt,
+        priority=enqueued.priority,
+        unique=enqueued.unique,
+        run_at=datetime.fromtimestamp(now.run_at_ms / 1_000, UTC) if now.state is TaskState.DELAYED else None,
+        options=TaskOptions.decode(enqueued.options),
+        error=now.error,
+        handler=handler,
+    )
