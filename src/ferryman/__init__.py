@@ -28,11 +28,20 @@ from ferryman.version import __version__
 
 if TYPE_CHECKING:
     from ferryman.handler import Handler
-    from ferryman.producer import WorkItem
+    from ferryman.middleware import DeadTask, Middleware, Outgoing
     from ferryman.queue import Queue
+    from ferryman.sending import WorkItem
     from ferryman.signature import InvalidHandler
 
-_LATER = {"Handler": "handler", "WorkItem": "producer", "Queue": "queue", "InvalidHandler": "signature"}
+_LATER = {
+    "DeadTask": "middleware",
+    "Handler": "handler",
+    "InvalidHandler": "signature",
+    "Middleware": "middleware",
+    "Outgoing": "middleware",
+    "Queue": "queue",
+    "WorkItem": "sending",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -53,13 +62,16 @@ __all__ = [
     "BrokerRefused",
     "BrokerUnavailable",
     "Context",
+    "DeadTask",
     "DuplicateHandler",
     "Enqueued",
     "FerrymanError",
     "Handler",
     "InvalidHandler",
     "InvalidTask",
+    "Middleware",
     "NotReplicated",
+    "Outgoing",
     "PayloadTooLarge",
     "ProtocolMismatch",
     "Queue",

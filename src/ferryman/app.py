@@ -15,10 +15,20 @@ def load_app(app: str) -> dict[str, Queue]:
     """Import `app` and return its queues by name.
 
     `app` is a dotted module ("acme.tasks") or a path to a file ("examples/quickstart/app.py"), and may end in
-    ":attribute" to choose one queue. The working directory is importable, as with `python -m`.
+    ":attribute" to choose one queue. Several are separated by commas: all are imported, so that the handlers of one
+    queue may lie in more than one module. The working directory is importable, as with `python -m`.
 
-    Raises AppImportError when it can't be imported, holds no queue, or holds two with one name.
+    Raises AppImportError when one can't be imported or holds no queue, or when two queues have one name.
     """
+    queues: dict[str, Queue] = {}
+    for part in app.split(","):
+        for name, queue in _load_one(part.strip()).items():
+            if queues.setdefault(name, queue) is not queue:
+                raise AppImportError(f"--app {app}: two queues are named {name!r}; a name means one queue")
+    return queues
+
+
+def _load_one(app: str) -> dict[str, Queue]:
     target, attribute = _split(app)
     module = _import_file(Path(target)) if target.endswith(".py") else _import_module(target)
     if attribute:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ferryman.call import Argument, Call, command
+from ferryman.cause import cause_of
 from ferryman.errors import ProtocolMismatch
 from ferryman.keys import QUEUES, Keys
 from ferryman.protocol import (
@@ -206,7 +207,11 @@ def _outcomes(reply: Any) -> Outcomes:
 
 
 def _recovery(reply: Any) -> Recovery:
-    return Recovery(reply[0].decode(), int(reply[1]), int(reply[2]), int(reply[3]))
+    verdict, (waiting, dead, left) = reply[0].decode(), map(int, reply[1:4])
+    if verdict != "dead":
+        return Recovery(verdict, waiting, dead, left)
+    cause, words = cause_of(reply[4].decode("utf-8", "replace"), bool(reply[5])), [word.decode() for word in reply[6]]
+    return Recovery(verdict, waiting, dead, left, cause, tuple(zip(words[::2], words[1::2], strict=True)))
 
 
 def _revived(reply: Any) -> Moved:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
+
+from ferryman.headers import NO_HEADERS, trace_id
 
 D_co = TypeVar("D_co", covariant=True)
 D = TypeVar("D")
@@ -18,11 +21,15 @@ class Context(Generic[D_co]):
 
     `deps` is what the queue's lifespan yielded in this worker (None without a lifespan). `task_id` is the
     same on every attempt, which makes it the idempotency key for the services that the handler calls.
-    `attempt` counts from 1. `enqueued_ms` is epoch milliseconds.
+    `attempt` counts from 1. `deliveries` does, too, and also counts the runs that spent no attempt: those that a
+    crash or the end of a worker cut short. `enqueued_ms` is epoch milliseconds. `headers` travelled with the task.
     """
 
     # A plain class, not a frozen dataclass: the worker makes one per task, and this is three times cheaper.
-    __slots__ = ("_deps", "attempt", "enqueued_ms", "max_attempts", "queue", "task", "task_id")
+    __slots__ = (
+        *("_deps", "attempt", "deliveries", "enqueued_ms", "headers"),
+        *("max_attempts", "queue", "task", "task_id"),
+    )
 
     def __init__(
         self,
@@ -34,6 +41,8 @@ class Context(Generic[D_co]):
         attempt: int,
         max_attempts: int,
         enqueued_ms: int,
+        deliveries: int,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self._deps = deps
         self.task_id = task_id
@@ -42,6 +51,8 @@ class Context(Generic[D_co]):
         self.attempt = attempt
         self.max_attempts = max_attempts
         self.enqueued_ms = enqueued_ms
+        self.deliveries = deliveries
+        self.headers = headers
 
     @property
     def deps(self) -> D_co:
@@ -59,6 +70,11 @@ class Context(Generic[D_co]):
         return self.attempt >= self.max_attempts
 
     @property
+    def trace_id(self) -> str | None:
+        """The trace that the task was enqueued in, by its header `traceparent`: 32 hexadecimal digits."""
+        return trace_id(self.headers) if self.headers else None
+
+    @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger (`ferryman.task`) whose records carry task_id, queue, task and attempt."""
         fields = {"task_id": self.task_id, "queue": self.queue, "task": self.task, "attempt": self.attempt}
@@ -66,6 +82,10 @@ class Context(Generic[D_co]):
 
     def __repr__(self) -> str:
         return f"<Context {self.queue}/{self.task} {self.task_id} attempt {self.attempt}/{self.max_attempts}>"
+
+
+#: The run that the present code belongs to: logging, tracing and enqueueing from deep inside a handler read it.
+current_run: Final[ContextVar[Context[Any]]] = ContextVar("ferryman_run")
 
 
 class _TaskLog(logging.LoggerAdapter[logging.Logger]):
@@ -85,6 +105,8 @@ def context(
     attempt: int = ...,
     max_attempts: int = ...,
     enqueued_at: datetime | None = ...,
+    deliveries: int = ...,
+    headers: Mapping[str, str] = ...,
 ) -> Context[None]: ...
 @overload
 def context(
@@ -96,6 +118,8 @@ def context(
     attempt: int = ...,
     max_attempts: int = ...,
     enqueued_at: datetime | None = ...,
+    deliveries: int = ...,
+    headers: Mapping[str, str] = ...,
 ) -> Context[D]: ...
 def context(
     deps: object = None,
@@ -106,6 +130,8 @@ def context(
     attempt: int = 1,
     max_attempts: int = 5,
     enqueued_at: datetime | None = None,
+    deliveries: int = 1,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Context[Any]:
     """A Context for a plain call of a handler in a unit test: `await send(context(Deps(FakePool())), "a@b")`.
 
@@ -120,4 +146,6 @@ def context(
         attempt=attempt,
         max_attempts=max_attempts,
         enqueued_ms=int(at.timestamp() * 1000),
+        deliveries=deliveries,
+        headers=headers,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ferryman.call import Call, command
+from ferryman.glance import ERROR_BYTES, Glances, read_glances
+from ferryman.history import read_history
 from ferryman.keys import QUEUES, Keys
 from ferryman.manifest import TaskManifest
 from ferryman.task import Task, TaskState, check_queue_name
@@ -85,9 +87,20 @@ class Inspector:
         """Tasks in that state, those whose turn is next first; of dead and completed the newest first."""
         return self._read_tasks(state.value, offset, limit, (), self._records)
 
+    def held(self, worker: str, limit: int = 10) -> Call[Glances]:
+        """A glance at what a worker holds, the longest held first; some of it may not have been started yet."""
+        return self._glances(self.keys.active(worker), TaskState.ACTIVE, 0, limit)
+
+    def dead(self, limit: int = 20, offset: int = 0) -> Call[Glances]:
+        """A glance at the dead tasks, the newest first."""
+        return self._glances(self.keys.dead, TaskState.DEAD, offset, limit)
+
     def manifest(self) -> Call[dict[str, TaskManifest]]:
         """What the queue's workers said they can run; empty before the first one registered."""
         return command("HGETALL", self.keys.manifest, read=_manifest)
+
+    def _glances(self, ids: str, state: TaskState, offset: int, limit: int) -> Call[Glances]:
+        return Call("glance", (ids, self.keys.task), (state.value, offset, limit, ERROR_BYTES), read_glances)
 
     def _read_tasks(
         self, state: str, offset: int, limit: int, ids: tuple[str, ...], read: Callable[[Any], T]
@@ -133,6 +146,11 @@ class Inspector:
             now_ms=now,
             dead_by_crash=counters.get("dead_by_crash", 0),
         )
+
+
+def queues_counted() -> Call[int]:
+    """How many queues `queues_known` names; no name ever leaves, so the same number means the same names."""
+    return command("SCARD", QUEUES, read=int)
 
 
 def queues_known() -> Call[list[str]]:
@@ -186,4 +204,5 @@ def _task(queue: str, row: Any) -> Task:
         run_at_ms=int(float(row[1])),
         finished_ms=number("finished_ms"),
         evidence=tuple(filter(None, text("evidence").split("\n"))),
+        history=read_history(text("history")),
     )

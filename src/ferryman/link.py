@@ -8,6 +8,7 @@ broken connection: whether the call was applied is unknown, so the caller decide
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from time import perf_counter
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ from redis.retry import Retry
 from ferryman import scripts
 from ferryman.call import Argument, Call
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable, QueueFull
+from ferryman.round_trips import WatchTrips
 from ferryman.wire import pool_from_url
 
 T = TypeVar("T")
@@ -50,9 +52,10 @@ REPLY_TIMEOUT_S = 10.0
 class Link:
     """An asyncio link. Safe for many coroutines at once; each call takes a connection of the pool."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis, load: scripts.Load = scripts.load) -> None:
         self.client = client
-        self._talk = _Talk(client)
+        self.watch: WatchTrips | None = None  # is told of each answered round trip
+        self._talk = _Talk(client, load)
 
     @classmethod
     def from_url(cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Link:
@@ -69,7 +72,7 @@ class Link:
         """Run calls in order in one round trip. A call that fails has its FerrymanError in its place.
 
         Raises BrokerUnavailable when the round trip itself fails; then any of them may have been applied.
-        A call whose script the server had lost runs after the others.
+        Calls whose scripts the server had lost run after the others, together.
         """
         return await self._hold(self._talk.many(calls))
 
@@ -82,6 +85,7 @@ class Link:
         try:
             commands = next(dialogue)
             while True:
+                started = perf_counter()
                 try:
                     if len(commands) == 1:
                         replies = [await client.execute_command(*commands[0])]
@@ -92,6 +96,9 @@ class Link:
                         replies = await pipe.execute(raise_on_error=False)
                 except (RedisError, OSError) as error:
                     replies = [error] * len(commands)
+                else:
+                    if self.watch is not None:
+                        self.watch(perf_counter() - started)
                 commands = dialogue.send(replies)
         except StopIteration as end:
             result: T = end.value
@@ -101,9 +108,10 @@ class Link:
 class SyncLink:
     """A blocking link, for scripts, Django, and the heartbeat's child process."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, load: scripts.Load = scripts.load) -> None:
         self.client = client
-        self._talk = _Talk(client)
+        self.watch: WatchTrips | None = None  # is told of each answered round trip
+        self._talk = _Talk(client, load)
 
     @classmethod
     def from_url(
@@ -133,6 +141,7 @@ class SyncLink:
         try:
             commands = next(dialogue)
             while True:
+                started = perf_counter()
                 try:
                     if len(commands) == 1:
                         replies = [client.execute_command(*commands[0])]
@@ -143,6 +152,9 @@ class SyncLink:
                         replies = pipe.execute(raise_on_error=False)
                 except (RedisError, OSError) as error:
                     replies = [error] * len(commands)
+                else:
+                    if self.watch is not None:
+                        self.watch(perf_counter() - started)
                 commands = dialogue.send(replies)
         except StopIteration as end:
             result: T = end.value
@@ -152,8 +164,9 @@ class SyncLink:
 class _Talk:
     """What to say to one server, and what its answers mean."""
 
-    def __init__(self, client: redis.Redis | redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.Redis | redis.asyncio.Redis, load: scripts.Load) -> None:
         self._client = client
+        self._load = load
         self._flags_known: bool | None = None  # does the server know `#!lua flags`? Learned at the first call.
 
     def one(self, call: Call[T]) -> Dialogue[T]:
@@ -168,11 +181,14 @@ class _Talk:
             return []
         yield from self._learn()
         said = iter((yield [words for call in calls for words in self._commands(call)]))
+        answers = [[next(said) for _ in self._commands(call)] for call in calls]
+        lost = [place for place, replies in enumerate(answers) if isinstance(replies[0], NoScriptError)]
+        if lost:
+            again = yield from self._reloaded([calls[place] for place in lost])
+            for place, replies in zip(lost, again, strict=True):
+                answers[place] = replies
         results: list[Any] = []
-        for call in calls:
-            replies = [next(said), next(said)] if call.then else [next(said)]
-            if isinstance(replies[0], NoScriptError):
-                [_, *replies] = yield self._reloading(call)
+        for call, replies in zip(calls, answers, strict=True):
             for reply in replies:
                 if isinstance(reply, (ConnectionError, TimeoutError, OSError)):
                     raise translate(reply, self._client) from reply
@@ -194,13 +210,19 @@ class _Talk:
             raise translate(reply, self._client) from reply
 
     def _script(self, call: Call[Any]) -> scripts.Script:
-        return scripts.load(call.script, bool(self._flags_known))
+        return self._load(call.script, bool(self._flags_known))
 
     def _commands(self, call: Call[Any]) -> list[Words]:
         return [self._words(call), call.then] if call.then else [self._words(call)]
 
     def _reloading(self, call: Call[Any]) -> list[Words]:
         return [("SCRIPT", "LOAD", self._script(call).text), *self._commands(call)]
+
+    def _reloaded(self, calls: Sequence[Call[Any]]) -> Dialogue[list[list[Any]]]:
+        """Their replies, after all their scripts were loaded: one round trip, however many calls it has hit."""
+        loads: list[Words] = [("SCRIPT", "LOAD", text) for text in {self._script(call).text: None for call in calls}]
+        said = iter((yield [*loads, *(words for call in calls for words in self._commands(call))])[len(loads) :])
+        return [[next(said) for _ in self._commands(call)] for call in calls]
 
     def _words(self, call: Call[Any]) -> Words:
         if not call.script:

@@ -1,7 +1,8 @@
 """Logging set-up of a process: one line per record on stderr, as text for people or JSON for machines.
 
-Whatever a call passes in `extra` (task_id, queue, attempt, worker) is kept: in text as ` key=value` at the
-end of the line, in JSON as fields. So one grep for a task id tells the task's story.
+Whatever a call passes in `extra` (task_id, queue, task, attempt) is kept: in text as ` key=value` at the end of the
+line, in JSON as fields. What is logged inside a handler gets these fields by itself, from any library and in any
+thread, coroutine or pool process. So one grep for a task id tells the task's story.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from ferryman.context import current_run
+from ferryman.headers import trace_id
 from ferryman.settings import BadSetting
+
+#: Says more about the present moment: tracing adds its ids. What a record has already stays.
+FieldSource = Callable[[], Mapping[str, object]]
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
@@ -31,12 +37,71 @@ def configure(format_name: str = "text", level: str = "INFO", *, stream: TextIO 
         raise BadSetting("FERRYMAN_LOG_LEVEL", f"{level!r} is none of {', '.join(_LEVELS)}")
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatters[format_name]())
+    handler.addFilter(TaskFields())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def configure_from_env(env: Mapping[str, str]) -> None:
     """`configure` from FERRYMAN_LOG_FORMAT (text) and FERRYMAN_LOG_LEVEL (INFO)."""
     configure(env.get("FERRYMAN_LOG_FORMAT", "text"), env.get("FERRYMAN_LOG_LEVEL", "INFO"))
+
+
+def name_worker(worker: str) -> None:
+    """This process is that worker from now on: records about tasks say so."""
+    _process.worker = worker
+
+
+def worker_name() -> str:
+    """Which worker this process is; empty when it is none."""
+    return _process.worker
+
+
+def add_fields(source: FieldSource) -> None:
+    """Lets `source` add fields to every record of this process that goes through a TaskFields; once, if repeated."""
+    if source not in _process.sources:
+        _process.sources.append(source)
+
+
+def trace_fields(headers: Mapping[str, str]) -> dict[str, object]:
+    """`trace_id`, when the headers of a task belong to a trace."""
+    found = trace_id(headers) if headers else None
+    return {"trace_id": found} if found else {}
+
+
+class TaskFields(logging.Filter):
+    """Adds to a record which task it is about: for logging that was not set up by `configure`, add it to a handler.
+
+    A record that names a task keeps its own fields; any other gets those of the run that logs it, if there is one.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        fields = record.__dict__
+        run = current_run.get(None)
+        if run is not None and fields.get("task_id", run.task_id) == run.task_id:
+            fields.setdefault("task_id", run.task_id)
+            fields.setdefault("queue", run.queue)
+            fields.setdefault("task", run.task)
+            fields.setdefault("attempt", run.attempt)
+        if _process.worker and "task_id" in fields:
+            fields.setdefault("worker", _process.worker)
+        for source in _process.sources:
+            for name, value in source().items():
+                fields.setdefault(name, value)
+        if run is not None and run.headers and fields.get("task_id") == run.task_id:
+            for name, value in trace_fields(run.headers).items():
+                fields.setdefault(name, value)
+        return True
+
+
+class _Process:
+    """What this process says of itself."""
+
+    def __init__(self) -> None:
+        self.worker = ""
+        self.sources: list[FieldSource] = []
+
+
+_process = _Process()
 
 
 class TextFormatter(logging.Formatter):

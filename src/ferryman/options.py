@@ -5,7 +5,7 @@ Precedence: enqueue option > decorator > TaskQueue (its policy in Redis) > built
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypedDict, TypeVar, Unpack
@@ -15,6 +15,7 @@ import msgspec
 from ferryman.backoff import Backoff
 from ferryman.durations import Duration, duration_ms, parse_duration
 from ferryman.errors import InvalidTask
+from ferryman.headers import checked_headers
 from ferryman.ids import new_task_id
 from ferryman.task import NewTask, check_new_task
 
@@ -36,6 +37,7 @@ class EnqueueKwargs(TypedDict, total=False):
     max_attempts: int | None
     timeout: Duration | None
     backoff: Backoff | None
+    headers: Mapping[str, str] | None  # travel with the task: trace context, and what middlewares add
 
 
 class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,6 +49,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     max_attempts: int | None = None
     timeout_s: float | None = None
     backoff: Backoff | None = None
+    headers: dict[str, str] | None = None  # of the task itself: no other layer has any
 
     def encode(self) -> bytes:
         """The JSON for a task's `options` field; empty when nothing is said."""
@@ -61,6 +64,18 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
             return _decoder.decode(options)
         except (msgspec.MsgspecError, ValueError) as error:
             raise InvalidTask("options", f"can't be decoded: {error}") from error
+
+    def with_headers(self, headers: Mapping[str, str]) -> TaskOptions:
+        """The same with these headers. Raises InvalidTask naming the one that can't travel."""
+        return msgspec.structs.replace(self, headers=checked_headers(headers) or None)
+
+
+def headers_of(options: bytes) -> dict[str, str]:
+    """The headers in a task's encoded options; none when those can't be read."""
+    try:
+        return TaskOptions.decode(options).headers or {}
+    except InvalidTask:
+        return {}
 
 
 _SILENT: Final = TaskOptions()
@@ -107,6 +122,8 @@ class EnqueueOptions:
         if given_delay is not None and given_at is not None:
             raise InvalidTask("at", "delay and at exclude each other; give one")
         task = task_options(options.get("max_attempts"), options.get("timeout"), options.get("backoff"))
+        if headers := options.get("headers"):
+            task = task.with_headers(headers)
         checked = cls(
             id=_text("id", options.get("id", "")),
             delay_ms=0 if given_delay is None else _checked("delay", duration_ms, given_delay),

@@ -7,20 +7,25 @@ reply was lost is sent again: the id was made here, so the second one finds the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.call import Call
+from ferryman.enqueue_log import tell_enqueued
 from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask, NotReplicated
 from ferryman.link import Link, SyncLink
+from ferryman.middleware import Around, Outgoing
 from ferryman.pools import link_for, replica_wait, sync_link_for
 from ferryman.replication import ReplicaWait
-from ferryman.task import Enqueued, NewTask
+from ferryman.sending import WorkItem, sending
+from ferryman.task import Enqueued
+
+logger = logging.getLogger(__name__)
 
 #: Waits before a lost enqueue is sent again (seconds), and how long after the first one no more are sent.
 RESEND_PAUSES_S: Final = (0.05, 0.25)
@@ -36,23 +41,6 @@ Step = Call[Any] | float
 Steps = Generator[Step, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """A task that is ready to be enqueued, and where: what `send.task(...)` returns.
-
-    `own_id` tells that the id was made here, so that a task which exists already under it is this one.
-    """
-
-    queue: str
-    task: NewTask
-    own_id: bool
-
-    @property
-    def id(self) -> str:
-        """The id that the task will have."""
-        return self.task.id
-
-
 #: A task on its way, and who waits for its reply.
 Waiting = tuple[WorkItem, asyncio.Future[Enqueued]]
 
@@ -60,13 +48,21 @@ Waiting = tuple[WorkItem, asyncio.Future[Enqueued]]
 class Producer:
     """Enqueues tasks of one queue. Opens nothing before the first one.
 
-    `wait` is for how many replicas an enqueue waits; None leaves that to the environment at the first one.
+    `wait` is for how many replicas an enqueue waits; None leaves that to the environment at the first one. `around`
+    is what middlewares put around each enqueue.
     """
 
-    def __init__(self, queue: str, redis_url: str | None = None, wait: ReplicaWait | None = None) -> None:
+    def __init__(
+        self,
+        queue: str,
+        redis_url: str | None = None,
+        wait: ReplicaWait | None = None,
+        around: tuple[Around[Sequence[Outgoing]], ...] = (),
+    ) -> None:
         self.queue = queue
         self._redis_url = redis_url
         self._wait = wait
+        self._around = around
         self._broker = Broker(queue)
         self._announced_s: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
         self._busy: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
@@ -79,15 +75,14 @@ class Producer:
         Raises BrokerUnavailable when Redis does not answer (the task may have been accepted all the same),
         NotReplicated (it was accepted), QueueFull, BrokerRefused or ProtocolMismatch.
         """
-        link = link_for(self._redis_url)
-        if self._busy.get(link):
-            return await self._gather(link, item)
-        return (await self._send(link, (item,)))[0]
+        if not self._around:
+            return await self._enqueue_one(item)
+        with sending(self._around, (item,)) as [wrapped]:
+            return await self._enqueue_one(wrapped)
 
     def enqueue_sync(self, item: WorkItem) -> Enqueued:
         """The same, blocking; for any thread."""
-        link = sync_link_for(self._redis_url)
-        return drive_sync(link, self._enqueue(link, (item,)))[0]
+        return self.enqueue_many_sync((item,))[0]
 
     async def enqueue_many(self, items: Iterable[WorkItem]) -> list[Enqueued]:
         """Enqueue tasks batch by batch, in order, and return their replies in the same order.
@@ -95,12 +90,18 @@ class Producer:
         `items` is consumed as it goes, so it may be a generator of millions. When a batch fails, the batches
         before it stay enqueued; the error has a note that says how many tasks that is. Raises as enqueue does.
         """
-        return await self._send(link_for(self._redis_url), items)
+        return await self._send(link_for(self._redis_url), items, self._around)
 
     def enqueue_many_sync(self, items: Iterable[WorkItem]) -> list[Enqueued]:
         """The same, blocking; for any thread."""
         link = sync_link_for(self._redis_url)
-        return drive_sync(link, self._enqueue(link, items))
+        return drive_sync(link, self._enqueue(link, items, self._around))
+
+    async def _enqueue_one(self, item: WorkItem) -> Enqueued:
+        link = link_for(self._redis_url)
+        if self._busy.get(link):
+            return await self._gather(link, item)
+        return (await self._send(link, (item,)))[0]
 
     def _gather(self, link: Link, item: WorkItem) -> asyncio.Future[Enqueued]:
         loop = asyncio.get_running_loop()
@@ -131,18 +132,26 @@ class Producer:
                 if not accepted.done():
                     accepted.set_result(reply)
 
-    async def _send(self, link: Link, items: Iterable[WorkItem]) -> list[Enqueued]:
+    async def _send(
+        self, link: Link, items: Iterable[WorkItem], around: Sequence[Around[Sequence[Outgoing]]] = ()
+    ) -> list[Enqueued]:
         self._busy[link] = self._busy.get(link, 0) + 1
         try:
-            return await drive(link, self._enqueue(link, items))
+            return await drive(link, self._enqueue(link, items, around))
         finally:
             self._busy[link] -= 1
 
-    def _enqueue(self, link: Link | SyncLink, items: Iterable[WorkItem]) -> Steps[list[Enqueued]]:
+    def _enqueue(
+        self, link: Link | SyncLink, items: Iterable[WorkItem], around: Sequence[Around[Sequence[Outgoing]]]
+    ) -> Steps[list[Enqueued]]:
         replies: list[Enqueued] = []
         try:
             for batch in batches(_of_queue(self.queue, items), lambda item: args_bytes(item.task)):
-                replies += yield from self._enqueue_batch(link, batch)
+                if around:
+                    with sending(around, batch) as wrapped:
+                        replies += yield from self._enqueue_batch(link, wrapped)
+                else:
+                    replies += yield from self._enqueue_batch(link, batch)
         except Exception as error:
             if replies:
                 error.add_note(f"{len(replies)} tasks were enqueued before this")
@@ -164,6 +173,9 @@ class Producer:
                 replies: list[Enqueued] = yield enqueue
                 if is_resend:
                     replies = [_owned(item, reply) for item, reply in zip(batch, replies, strict=True)]
+                if logger.isEnabledFor(logging.DEBUG):
+                    for item, reply in zip(batch, replies, strict=True):
+                        tell_enqueued(logger, self.queue, item.task, reply)
                 return replies
             except BrokerUnavailable:
                 pause_s = next(pauses, None)

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from ferryman.cause import Cause
+
 #: What this code writes into Redis and understands. A difference of one is accepted both ways (rolling upgrades).
 PROTOCOL: Final = 1
 
@@ -16,6 +18,7 @@ class ExitReply(StrEnum):
     """The answer to every exit from `active`."""
 
     OK = "ok"
+    DEAD = "dead"  # done, and the task's crash budget is spent
     NOT_HELD = "not_held"  # a resend, or the task moved on: drop the outcome
     UNREGISTERED = "unregistered"  # this worker was declared dead: stop
 
@@ -84,6 +87,8 @@ class Recovery:
     waiting: int
     dead: int
     left: int  # call again while it is above 0
+    cause: Cause | None = None  # of a dead worker
+    tasks: tuple[tuple[str, str], ...] = ()  # (id, outcome) of those moved: recovered, crashed (was charged) or dead
 
 
 @dataclass(frozen=True, slots=True)

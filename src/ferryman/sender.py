@@ -6,7 +6,8 @@ from typing import Generic, ParamSpec
 
 from ferryman.arguments import Arguments
 from ferryman.options import EnqueueOptions
-from ferryman.producer import Producer, WorkItem
+from ferryman.producer import Producer
+from ferryman.sending import WorkItem
 from ferryman.signature import Signature
 from ferryman.task import Enqueued
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ferryman.errors import InvalidTask
+
+if TYPE_CHECKING:
+    from ferryman.history import PastRun
 
 #: The largest and smallest priority; a score of priority * 2^32 + sequence stays exact in a double.
 MAX_PRIORITY: Final = 1 << 20
@@ -76,6 +79,7 @@ class Task:
     run_at_ms: int
     finished_ms: int
     evidence: tuple[str, ...]  # one JSON object per crash: worker, pod, reason, at_ms, held
+    history: tuple[PastRun, ...]  # its latest runs that did not end well, the oldest first
 
 
 def check_queue_name(name: str) -> str:

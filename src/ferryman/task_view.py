@@ -10,18 +10,21 @@ from typing import Any
 
 import msgspec
 
+from ferryman.history import PastRun
 from ferryman.task import Task
 
 
 def task_view(task: Task) -> dict[str, Any]:
     """The fields of `task`, ready for a JSON encoder."""
+    options, headers = _options_and_headers(task.options)
     return {
         "id": task.id,
         "queue": task.queue,
         "task": task.name,
         "state": task.state.value,
         "args": _decoded(task.args),
-        "options": _decoded(task.options),
+        "options": options,
+        "headers": headers,
         "attempt": task.attempt,
         "deliveries": task.deliveries,
         "crashes": task.crashes,
@@ -35,6 +38,28 @@ def task_view(task: Task) -> dict[str, Any]:
         "result": _decoded(task.result),
         "error": task.error or None,
         "evidence": [_decoded(crash.encode()) for crash in task.evidence],
+        "history": [_run_view(run) for run in task.history],
+    }
+
+
+def _options_and_headers(options: bytes) -> tuple[Any, Any]:
+    """They travel together, and are two things to people."""
+    decoded = _decoded(options)
+    if not isinstance(decoded, dict):
+        return decoded, None
+    headers = decoded.pop("headers", None)
+    return decoded or None, headers
+
+
+def _run_view(run: PastRun) -> dict[str, Any]:
+    return {
+        "attempt": run.attempt,
+        "started_at": moment(run.started_ms),
+        "ended_at": moment(run.ended_ms),
+        "run_s": None if run.run_ms is None else run.run_ms / 1000,
+        "outcome": run.outcome,
+        "worker": run.worker,
+        "error": run.error or None,
     }
 
 

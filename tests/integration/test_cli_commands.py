@@ -95,6 +95,18 @@ def test_enqueue_passes_every_option_on(ferryman: Shell) -> None:
     assert ferryman.json("show", "emails", "t2")["run_at"] == "2096-01-31T07:00:00.000Z"
 
 
+def test_enqueue_sends_headers_along(ferryman: Shell) -> None:
+    lines = ["--header", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "--header", "Tenant:7"]
+    [task_id] = ferryman.ok("enqueue", "emails", "send", *lines).splitlines()
+    assert ferryman.json("show", "emails", task_id)["headers"] == {
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tenant": "7",
+    }
+    for wrong, says in (("no colon", "has no colon"), ("b ad: x", "--header: 'b ad' is no header name")):
+        refused = ferryman("enqueue", "emails", "send", "--header", wrong)
+        assert (refused.exit_code, says in refused.stderr) == (2, True), refused.stderr
+
+
 def test_enqueue_reads_arguments_from_standard_input(ferryman: Shell) -> None:
     [task_id] = ferryman.ok("enqueue", "emails", "send", "-", input='{"to": "ü"}').splitlines()
     assert ferryman.json("show", "emails", task_id)["args"] == {"to": "ü"}
@@ -192,6 +204,32 @@ def test_tasks_lists_one_state_and_show_tells_the_whole_story(ferryman: Shell) -
     assert story.startswith("t1  dead\n")
     assert '{"to": "a"}' in story
     assert "Boom: it broke\n  at line 1" in story
+
+
+def test_show_lists_the_runs_that_failed(ferryman: Shell) -> None:
+    ferryman.start_worker()
+    ferryman.ok("enqueue", "emails", "send", '{"to": "a"}', "--id", "t1")
+    [first] = ferryman.link.run(Broker("emails").fetch("w1", 1)).tasks
+    again = Broker("emails").retry("w1", "t1", first.token, delay_ms=0, error="TimeoutError: no answer", run_ms=2_345)
+    ferryman.link.run(again)
+    ferryman.link.run(Broker("emails").promote())
+    ferryman.kill_task()
+    ferryman.ok("revive", "emails", "t1")
+    [third] = ferryman.link.run(Broker("emails").fetch("w1", 1)).tasks
+    ferryman.link.run(Broker("emails").crash("w1", "t1", third.token, reason="its process got SIGSEGV"))
+
+    table = ferryman.ok("show", "emails", "t1").split("\n\n")[1].splitlines()
+    assert [" ".join(line.split()) for line in table] == [
+        "ATTEMPT STARTED RAN OUTCOME WORKER ERROR",
+        *(
+            f"{run['attempt']} {run['started_at']} {ran} {run['outcome']} w1 {run['error']}"
+            for run, ran in zip(ferryman.json("show", "emails", "t1")["history"], ("2.3s", "0ms", "?"), strict=True)
+        ),
+    ]
+    history = [
+        (run["attempt"], run["outcome"], run["run_s"]) for run in ferryman.json("show", "emails", "t1")["history"]
+    ]
+    assert history == [(1, "retried", 2.345), (2, "dead", 0.0), (1, "crashed", None)]
 
 
 def test_show_of_what_is_not_known_fails(ferryman: Shell) -> None:

@@ -75,6 +75,16 @@ def task(**fields: Any) -> dict[str, Any]:
     return {"queue": "emails", "task": "send", "args": {"to": "a"}, **fields}
 
 
+async def test_the_trace_context_of_a_request_travels_with_its_tasks(api: Api) -> None:
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "congo=t61"}
+    [one] = (await api.post("/tasks", task(), **trace)).json()["ids"]
+    two, three = (await api.post("/tasks", {"tasks": [task(), task()]}, **trace)).json()["ids"]
+    [none] = (await api.post("/tasks", task(), traceparent="rubbish")).json()["ids"]
+
+    seen = [(await api.client.get(f"/tasks/emails/{id}")).json()["headers"] for id in (one, two, three, none)]
+    assert seen == [trace, trace, trace, None]
+
+
 async def test_one_task_is_enqueued_with_all_its_options(api: Api) -> None:
     options = {"delay": "1h", "priority": 3, "id": "t1", "unique": "u", "max_attempts": 2}
     reply = await api.post("/tasks", task(**options))
@@ -310,7 +320,12 @@ async def test_what_is_enqueued_is_counted_once(api: Api) -> None:
     await api.post("/tasks", task(count=3))
     await api.post("/tasks", task(id="x"))
     await api.post("/tasks", task(id="x"))
-    assert 'ferryman_enqueued_total{queue="emails"} 4.0' in (await api.client.get("/metrics")).text
+    text = (await api.client.get("/metrics")).text
+    assert 'ferryman_enqueued_total{queue="emails"} 4.0' in text
+    trips = 'ferryman_redis_round_trip_seconds_count{component="api"} '
+    assert trips in text
+    assert f"{trips}0.0" not in text
+    assert "_created" not in text
 
 
 async def test_a_redis_that_is_away_is_503_with_retry_after_and_comes_back_by_itself(

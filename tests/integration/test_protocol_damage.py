@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
+from ferryman_bench import Bench
 
 from ferryman import scripts
 from ferryman.call import Argument, Call, command
@@ -22,7 +23,6 @@ from ferryman.manifest import Manifest
 from ferryman.policy import Claim
 from ferryman.protocol import Completion
 from ferryman.task import NewTask, TaskState
-from ferryman.testing import Bench
 from ferryman.workers import WorkerInfo
 
 NEW = [
@@ -65,6 +65,8 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "stats": lambda b: b.inspector.stats(),
     "show waiting": lambda b: b.inspector.tasks(TaskState.WAITING),
     "show dead": lambda b: b.inspector.tasks(TaskState.DEAD),
+    "glance at what is held": lambda b: b.inspector.held("w1"),
+    "glance at the dead": lambda b: b.inspector.dead(),
     "holding": lambda b: b.workers.holding("w1"),
     "list": lambda b: b.workers.list(),
     "look": lambda b: b.workers.look(),

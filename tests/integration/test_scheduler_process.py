@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from ferryman_bench import AgingClock, Bench
 from ferryman_yard.programs import Start
 
 from ferryman.link import Link
-from ferryman.testing import AgingClock, Bench
 
 #: A machine that is busy with other tests may be late by this much.
 SLACK_S = 1.0
@@ -136,6 +136,10 @@ async def test_health_metrics_and_a_clean_stop(real_bench: Bench, redis_url: str
         return 'ferryman_promoted_total{queue="bench"} 1.0' in (await get(port, "/metrics"))[1]
 
     await eventually(promoted, within_s=5)
+    text = (await get(port, "/metrics"))[1]
+    assert 'ferryman_redis_round_trip_seconds_count{component="scheduler"} 0.0' not in text
+    assert 'ferryman_redis_round_trip_seconds_count{component="scheduler"} ' in text
+    assert "_created" not in text
     assert (await get(port, "/livez"))[0] == 200
     assert (await get(port, "/readyz"))[0] == 200
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from ferryman_bench import AgingClock, Bench
 from ferryman_scheduler.chore import BATCH
 from ferryman_yard.programs import Start
 
@@ -20,7 +21,6 @@ from ferryman import scripts
 from ferryman.call import command
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
-from ferryman.testing import AgingClock, Bench
 
 
 @pytest.fixture

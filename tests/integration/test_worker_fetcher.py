@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_worker.acker import Acker, OwnershipGone
 from ferryman_worker.counters import UNKNOWN, Counters
 from ferryman_worker.fetcher import Fetcher
@@ -20,7 +21,6 @@ from ferryman.call import Call, command
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.protocol import Delivery
-from ferryman.testing import Bench
 
 
 class Wire:

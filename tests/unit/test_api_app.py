@@ -63,6 +63,23 @@ def test_an_attribute_chooses_one_queue(folder: Path) -> None:
         load_app("app_three:send")
 
 
+def test_the_handlers_of_one_queue_may_lie_in_several_modules(folder: Path) -> None:
+    write(folder / "queues_four.py", "from ferryman import Queue\nemails = Queue('emails')")
+    for name in ("send", "bounce"):
+        write(
+            folder / f"{name}_four.py",
+            f"""
+            from queues_four import emails
+
+            @emails.task
+            def {name}(to: str) -> None: ...
+            """,
+        )
+    queues = load_app("send_four, bounce_four.py")
+    assert list(queues) == ["emails"]
+    assert sorted(queues["emails"].handlers) == ["bounce", "send"]
+
+
 @pytest.mark.parametrize(
     ("files", "app", "says"),
     [
@@ -82,6 +99,12 @@ def test_an_attribute_chooses_one_queue(folder: Path) -> None:
             "twice_e",
             "two queues are named 'q'",
         ),
+        (
+            {f"half_{name}.py": "from ferryman import Queue\nq = Queue('q')" for name in "fg"},
+            "half_f,half_g",
+            "--app half_f,half_g: two queues are named 'q'",
+        ),
+        ({"half_h.py": QUEUES}, "half_h,nowhere_at_all", "--app nowhere_at_all: there is no module"),
         ({"json.py": QUEUES}, "json.py", "a module named 'json' is loaded already"),
         ({}, "", "module"),
     ],

@@ -18,7 +18,7 @@ from ferryman.inspector import Inspector, queues_known
 from ferryman.link import Link, SyncLink
 from ferryman.options import TaskOptions
 from ferryman.pools import replaced
-from ferryman.producer import WorkItem
+from ferryman.sending import WorkItem
 
 
 class WatchedLink(Link):
@@ -50,7 +50,7 @@ def server() -> fakeredis.FakeServer:
 @pytest.fixture
 def link(server: fakeredis.FakeServer) -> Iterator[WatchedLink]:
     link = WatchedLink(server)
-    with replaced(link, SyncLink(fakeredis.FakeRedis(server=server))):
+    with replaced(lambda: link, lambda: SyncLink(fakeredis.FakeRedis(server=server))):
         yield link
 
 

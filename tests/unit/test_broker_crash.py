@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from ferryman_bench import MOMENT, Bench, past_run
 
 from ferryman.errors import BrokerRefused
 from ferryman.protocol import ExitReply
-from ferryman.testing import MOMENT, Bench
 
 REASON = "its process (pid 7) was killed by SIGKILL"
 
@@ -26,7 +26,13 @@ async def test_a_crash_goes_to_the_front_and_spends_the_crash_budget_and_no_atte
     assert changes == {
         "active:w": None,
         "waiting": ["t", "later"],
-        "task:t": {"state": "waiting", "worker": None, "crashes": "1", "error": REASON},
+        "task:t": {
+            "state": "waiting",
+            "worker": None,
+            "crashes": "1",
+            "error": REASON,
+            "history": past_run(1, "crashed", REASON),
+        },
     }
 
 

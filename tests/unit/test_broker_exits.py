@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ferryman_bench import MOMENT, Bench, past_run
 
 from ferryman.call import Call
 from ferryman.protocol import Completion, ExitReply, Outcomes
-from ferryman.testing import MOMENT, Bench
 
 Exit = Callable[[Bench, str, str, int], Call[Any]]
 
@@ -56,7 +56,13 @@ async def test_retry_spends_an_attempt_and_delays(bench: Bench) -> None:
     assert changes == {
         "active:w": None,
         "delayed": ["t"],
-        "task:t": {"state": "delayed", "worker": None, "attempt": "1", "error": "boom"},
+        "task:t": {
+            "state": "delayed",
+            "worker": None,
+            "attempt": "1",
+            "error": "boom",
+            "history": past_run(1, "retried", "boom", run_ms=7),
+        },
         "stats": {"failed": "1", "retried": "1", "run_ms": "7"},
     }
 
@@ -67,7 +73,9 @@ async def test_retry_that_spends_nothing_is_no_failure(bench: Bench) -> None:
     async with bench.changes() as changes:
         await bench.run(bench.broker.retry("w", "t", held.token, delay_ms=5_000, spend=False, run_ms=7))
 
-    assert changes["task:t"] == {"state": "delayed", "worker": None}
+    assert changes["task:t"] == {
+        "state": "delayed", "worker": None, "history": past_run(1, "retried", run_ms=7),
+    }  # fmt: skip
     assert changes["stats"] == {"retried": "1", "unspent": "1", "run_ms": "7"}
 
 
@@ -81,7 +89,14 @@ async def test_dead_letter_keeps_everything_a_person_needs(bench: Bench) -> None
     assert changes == {
         "active:w": None,
         "dead": ["t"],
-        "task:t": {"state": "dead", "finished_ms": MOMENT, "worker": None, "attempt": "1", "error": "boom"},
+        "task:t": {
+            "state": "dead",
+            "finished_ms": MOMENT,
+            "worker": None,
+            "attempt": "1",
+            "error": "boom",
+            "history": past_run(1, "dead", "boom", run_ms=3),
+        },
         "stats": {"failed": "1", "run_ms": "3"},
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from ferryman_bench import MOMENT, Bench, past_run
 
 from ferryman.broker import Broker
 from ferryman.errors import BrokerRefused
 from ferryman.protocol import Completion
-from ferryman.testing import MOMENT, Bench
 
 
 async def crash(bench: Bench, worker: str) -> None:
@@ -44,7 +44,14 @@ async def test_a_worker_that_died_with_one_task_charges_it(bench: Bench) -> None
         "active:w": None,
         "workers": None,
         "waiting": ["t", "next"],
-        "task:t": {"state": "waiting", "worker": None, "crashes": "1", "recoveries": "1", "deaths": "1"},
+        "task:t": {
+            "state": "waiting",
+            "worker": None,
+            "crashes": "1",
+            "recoveries": "1",
+            "deaths": "1",
+            "history": past_run(1, "crashed", "its worker fell silent"),
+        },
         "stats": {"recovered": "1"},
     }
 
@@ -57,7 +64,13 @@ async def test_a_worker_that_died_with_several_charges_nobody_and_counts_a_death
         assert await bench.look_until_dead("w") == (3, 0, 0)
 
     changes.pop("worker:w")
-    back = {"state": "waiting", "worker": None, "recoveries": "1", "deaths": "1"}
+    back = {
+        "state": "waiting",
+        "worker": None,
+        "recoveries": "1",
+        "deaths": "1",
+        "history": past_run(1, "recovered", "its worker fell silent"),
+    }
     assert changes == {
         "active:w": None,
         "workers": None,

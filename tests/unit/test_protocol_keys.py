@@ -52,6 +52,8 @@ CALLS: list[Call[Any]] = [
     I.stats(),
     I.get("t"),
     I.tasks(TaskState.WAITING),
+    I.held("w"),
+    I.dead(),
 ]
 
 

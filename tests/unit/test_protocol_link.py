@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis
+from ferryman_bench import Bench
 from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ferryman.broker import Broker
@@ -12,7 +13,6 @@ from ferryman.errors import BrokerRefused, BrokerUnavailable, QueueFull
 from ferryman.inspector import Inspector
 from ferryman.link import Link, SyncLink, address, translate, without_credentials
 from ferryman.task import NewTask
-from ferryman.testing import Bench
 
 FLUSH = command("SCRIPT", "FLUSH", read=bool)
 
@@ -35,6 +35,51 @@ async def test_a_pipeline_survives_a_script_flush(bench: Bench) -> None:
     assert created[0].created
     assert stats.waiting == 2
     assert promoted.count == 0
+
+
+async def test_lost_scripts_cost_one_more_round_trip_however_many_calls_miss_them(redis_url: str) -> None:
+    """A screen of 60 queues, or an operator's pass over 500, after Redis was restarted."""
+    link = Link.from_url(redis_url)
+    await link.run(Inspector("emails").stats())
+    await link.run(FLUSH)
+    trips: list[float] = []
+    link.watch = trips.append
+
+    figures = await link.run_all([Inspector(f"queue-{n}").stats() for n in range(60)])
+
+    assert [one.queue for one in figures] == [f"queue-{n}" for n in range(60)]
+    assert len(trips) == 2
+    await link.run(FLUSH)  # the next test's calls must not find some of their scripts only
+    await link.close()
+
+
+async def test_whoever_watches_is_told_of_answered_round_trips_and_of_no_others(redis_url: str) -> None:
+    stats = Inspector("emails").stats()
+    link, blocking, nobody = (
+        Link.from_url(redis_url),
+        SyncLink.from_url(redis_url),
+        SyncLink.from_url("redis://127.0.0.1:1"),
+    )
+    told: dict[str, list[float]] = {"link": [], "blocking": [], "nobody": []}
+    for name, one in (("link", link), ("blocking", blocking), ("nobody", nobody)):
+        one.watch = told[name].append
+    await link.run(stats)
+    blocking.run(stats)
+    told["link"].clear()  # a link's first calls may have learned of the server, and loaded scripts
+    told["blocking"].clear()
+
+    await link.run(stats)
+    await link.run_all([stats] * 3)
+    blocking.run(stats)
+    blocking.run_all([stats] * 3)
+    with pytest.raises(BrokerUnavailable):
+        nobody.run(stats)
+
+    assert {name: len(seconds) for name, seconds in told.items()} == {"link": 2, "blocking": 2, "nobody": 0}
+    assert all(0 < seconds < 60 for seconds in (*told["link"], *told["blocking"]))
+    await link.run(FLUSH)  # the next test's calls must not find some of their scripts only
+    await link.close()
+    blocking.close()
 
 
 async def test_a_call_that_is_refused_does_not_take_its_neighbours_along(bench: Bench) -> None:

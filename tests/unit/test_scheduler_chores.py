@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_scheduler.chore import BATCH, LEAST, share
 from ferryman_scheduler.janitor import TRIM_EVERY_S, Janitor
 from ferryman_scheduler.one_pass import Summaries, pass_over
 from ferryman_scheduler.promoter import TICK_S, Promoter
 from ferryman_scheduler.recoverer import LOOK_EVERY_S, WORKERS_AT_ONCE, Recoverer
-
-from ferryman.testing import Bench
 
 
 @pytest.fixture

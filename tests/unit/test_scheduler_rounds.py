@@ -17,6 +17,7 @@ from ferryman_scheduler.rounds import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, QUEUES
 from ferryman_scheduler.settings import SchedulerSettings
 
 from ferryman.call import command
+from ferryman.cause import DEATHS, Cause
 from ferryman.errors import BrokerRefused, BrokerUnavailable
 from ferryman.keys import QUEUES
 from ferryman.link import Link
@@ -259,13 +260,17 @@ def test_metrics_exist_at_nought_from_the_first_visit_on() -> None:
     metrics.trimmed("q", 0, 0)
     metrics.passed("promote", 0.1)
     lines = metrics.text().decode().splitlines()
+    assert not [line for line in lines if "_created" in line]
 
     for line in (
         'ferryman_promoted_total{queue="q"} 0.0',
         'ferryman_promotion_lag_seconds{queue="q"} 0.0',
-        'ferryman_recovered_total{queue="q",to="waiting"} 0.0',
-        'ferryman_recovered_total{queue="q",to="dead"} 0.0',
-        'ferryman_recovered_total{queue="q",to="handed"} 0.0',
+        'ferryman_recovered_total{cause="handed",queue="q",to="waiting"} 0.0',
+        *(
+            f'ferryman_recovered_total{{cause="{cause}",queue="q",to="{place}"}} 0.0'
+            for cause in DEATHS
+            for place in ("waiting", "dead")
+        ),
         'ferryman_trimmed_total{queue="q",state="completed"} 0.0',
         'ferryman_trimmed_total{queue="q",state="dead"} 0.0',
         'ferryman_scheduler_pass_seconds_count{loop="promote"} 1.0',
@@ -276,12 +281,18 @@ def test_metrics_exist_at_nought_from_the_first_visit_on() -> None:
 def test_metrics_count() -> None:
     metrics = Metrics()
     metrics.promoted("q", 3, 1_500)
-    metrics.recovered("q", 2, 1)
+    metrics.recovered("q", 2, 1, Cause.OOM_KILLED)
+    metrics.handed_back("q", 4)
+    metrics.round_trip(0.0003)
     lines: list[Any] = metrics.text().decode().splitlines()
 
     assert 'ferryman_promoted_total{queue="q"} 3.0' in lines
     assert 'ferryman_promotion_lag_seconds{queue="q"} 1.5' in lines
-    assert 'ferryman_recovered_total{queue="q",to="dead"} 1.0' in lines
+    assert 'ferryman_recovered_total{cause="oom_killed",queue="q",to="waiting"} 2.0' in lines
+    assert 'ferryman_recovered_total{cause="oom_killed",queue="q",to="dead"} 1.0' in lines
+    assert 'ferryman_recovered_total{cause="handed",queue="q",to="waiting"} 4.0' in lines
+    assert 'ferryman_redis_round_trip_seconds_bucket{component="scheduler",le="0.00025"} 0.0' in lines
+    assert 'ferryman_redis_round_trip_seconds_bucket{component="scheduler",le="0.0005"} 1.0' in lines
 
 
 def test_settings() -> None:

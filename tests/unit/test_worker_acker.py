@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_worker.acker import Acker, OwnershipGone
 from ferryman_worker.counters import Counters
 from ferryman_worker.outcome import DeadLetter, Park, RetryLater
 
+from ferryman.cause import Cause
 from ferryman.errors import BrokerRefused, BrokerUnavailable
 from ferryman.protocol import Delivery
-from ferryman.testing import Bench
 
 
 def make(bench: Bench) -> Acker:
@@ -56,6 +57,14 @@ async def test_what_went_back_stands_first_again_in_its_old_order(bench: Bench) 
     acker.give_back(held)
     await flush(acker, bench)
     assert (await bench.snapshot())["waiting"] == ["a", "b", "c"]
+
+
+def test_what_only_redis_knew_of_counts_as_recovered_from_a_lost_fetch() -> None:
+    counters = Counters("bench")
+    counters.know()
+    Acker(counters).give_back_unknown([("a", 1), ("b", 7)])
+    assert counters.recovered.to_waiting[Cause.LOST_FETCH] == 2
+    assert counters.of("?").requeued == 2
 
 
 async def test_a_resend_after_a_lost_reply_is_harmless_and_counted(bench: Bench) -> None:

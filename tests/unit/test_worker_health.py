@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,16 @@ from http.client import HTTPConnection
 import pytest
 from ferryman_worker.board import Board
 from ferryman_worker.counters import UNKNOWN, Counters
+from ferryman_worker.figures import Figures
 from ferryman_worker.health import MetricsLine, answer, serve
-from ferryman_worker.metrics import Exposition
+from ferryman_worker.ledger import Ledger
 from ferryman_worker.scrape import ScrapeLine
+from ferryman_worker.usage import Processes
 from prometheus_client.parser import text_string_to_metric_families
+
+
+def figures_of(counters: Counters) -> Figures:
+    return Figures(counters, Board(), Ledger(), Processes(beat=os.getpid(), pool=None))
 
 
 def no_metrics() -> bytes | None:
@@ -81,9 +88,10 @@ async def test_a_scrape_goes_through_the_child_to_the_worker(child_port: tuple[i
     counters.stale_outcomes = 2
     counters.broker_errors = 1
     died: list[bool] = []
-    scrapes = ScrapeLine(
-        line, counters, in_progress=lambda: 4, beat_errors=lambda: 5, child_died=lambda: died.append(True)
-    )
+    figures = figures_of(counters)
+    for _ in range(5):
+        figures.board.count_error()
+    scrapes = ScrapeLine(line, figures, in_progress=lambda: 4, child_died=lambda: died.append(True))
     scrapes.open(asyncio.get_running_loop())
     status, body = await asyncio.to_thread(get, port, "/metrics")
     scrapes.close(asyncio.get_running_loop())
@@ -109,24 +117,8 @@ async def test_a_scrape_goes_through_the_child_to_the_worker(child_port: tuple[i
 async def test_the_worker_notices_the_child_s_death(child_port: tuple[int, socket.socket, Board]) -> None:
     ours, theirs = socket.socketpair()
     died = asyncio.Event()
-    scrapes = ScrapeLine(ours, Counters("q"), in_progress=int, beat_errors=int, child_died=died.set)
+    scrapes = ScrapeLine(ours, figures_of(Counters("q")), in_progress=int, child_died=died.set)
     scrapes.open(asyncio.get_running_loop())
     theirs.close()
     await asyncio.wait_for(died.wait(), 10)
     ours.close()
-
-
-def test_every_family_of_the_contract_is_exported() -> None:
-    counters = Counters("q")
-    counters.know("send")
-    names = {f.name for f in text_string_to_metric_families(Exposition(counters).render(0, 0).decode())}
-    assert names >= {
-        "ferryman_tasks",
-        "ferryman_task_run_seconds",
-        "ferryman_task_wait_seconds",
-        "ferryman_tasks_in_progress",
-        "ferryman_fetch_batch_tasks",
-        "ferryman_flush_batch_tasks",
-        "ferryman_stale_outcomes",
-        "ferryman_broker_errors",
-    }

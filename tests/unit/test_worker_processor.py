@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from ferryman_worker.acker import Acker
 from ferryman_worker.counters import Counters
-from ferryman_worker.drive import current_run
 from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
 from ferryman_worker.pool import Pool
 from ferryman_worker.process_pool import ProcessPool
@@ -21,6 +20,7 @@ from ferryman_worker.repertoire import Repertoire
 from ferryman_worker.threads import ThreadPool
 
 from ferryman import Context, Queue, Retry
+from ferryman.context import current_run
 from ferryman.policy import Policy
 from ferryman.protocol import Delivery
 
@@ -167,12 +167,12 @@ async def test_a_handler_that_asks_for_a_context_gets_one(staging: Staging) -> N
 
     @queue.task(max_attempts=7)
     async def handler(ctx: Context[str], value: int) -> None:
-        seen.append((ctx.deps, ctx.task_id, ctx.queue, ctx.task, ctx.attempt, ctx.max_attempts, value))
+        seen.append((ctx.deps, ctx.task_id, ctx.queue, ctx.task, ctx.attempt, ctx.deliveries, ctx.max_attempts, value))
 
     stage = await staging(queue, deps="the pool")
-    stage.put("handler", value=5)
+    stage.pool.put([Delivery("t1", "handler", b'{"value": 5}', b"", 2, 3, 0, 0, False, 0, 0)])
     await stage.idle()
-    assert seen == [("the pool", "t1", "q", "handler", 1, 7, 5)]
+    assert seen == [("the pool", "t1", "q", "handler", 2, 3, 7, 5)]
 
 
 async def test_whatever_a_handler_raises_is_its_own_task_s_outcome(staging: Staging) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_worker.board import BeatSeen, Board, mono_ms
 from ferryman_worker.counters import Counters
 from ferryman_worker.fetcher import Fetcher
@@ -15,7 +16,6 @@ from ferryman_worker.repertoire import Repertoire
 from ferryman_worker.stop import StopRequest
 
 from ferryman.policy import Policy
-from ferryman.testing import Bench
 
 
 class Conversation:

@@ -30,6 +30,7 @@ def test_everything_can_be_set() -> None:
         "FERRYMAN_CONTAINER": "worker",
         "FERRYMAN_RUN_DIR": "/run/f",
         "FERRYMAN_TERMINATION_LOG": "/dev/t",
+        "FERRYMAN_LOG_TASKS": "true",
     }
     assert WorkerSettings.from_env(env, "redis://r") == WorkerSettings(
         "redis://r",
@@ -42,7 +43,9 @@ def test_everything_can_be_set() -> None:
         "uid",
         "emails-worker-1",
         "worker",
-        *map(Path, ("/run/f", "/dev/t")),
+        Path("/run/f"),
+        Path("/dev/t"),
+        True,
     )
     assert WorkerSettings.from_env(env, "redis://r", concurrency=3).concurrency == 3
 
@@ -55,6 +58,7 @@ def test_everything_can_be_set() -> None:
         ("FERRYMAN_PORT", "70000"),
         ("FERRYMAN_WORKER_TIMEOUT", "soon"),
         ("FERRYMAN_WORKER_TIMEOUT", "10ms"),
+        ("FERRYMAN_LOG_TASKS", "perhaps"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_variable_s_name(name: str, value: str) -> None:

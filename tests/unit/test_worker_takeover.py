@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_worker.board import Board
+from ferryman_worker.counters import Recovered
 from ferryman_worker.identity import Identity
 from ferryman_worker.settings import WorkerSettings
 from ferryman_worker.takeover import Takeover, take_over
 from ferryman_worker.tenure import Registrar
 
 from ferryman.call import Call
+from ferryman.cause import CONTAINER_RESTARTED, Cause
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.manifest import Manifest
 from ferryman.plan import run_plan_async
-from ferryman.testing import Bench
 
 SLOT = "uid-1.worker"
 
@@ -55,6 +57,7 @@ class Successor:
         self.board = Board()
         self.link = LossyLink(bench.link, loses)
         self.beats_ended = False
+        self.recovered = Recovered()
         self.registrar = Registrar(
             cast(Link, self.link),
             bench.workers,
@@ -64,6 +67,7 @@ class Successor:
             concurrency=1,
             timeout_ms=15_000,
             end_beats=self._end_beats,
+            recovered=self.recovered,
         )
 
     async def join(self) -> str:
@@ -103,17 +107,29 @@ async def test_whichever_reply_is_lost_the_predecessors_tasks_are_back_when_the_
     assert "active:old" not in seen
 
 
+async def test_what_was_taken_over_is_counted_with_its_cause(bench: Bench, tmp_path: Path) -> None:
+    await hold_in_slot(bench, "old", "a", "b", "c")
+    successor = Successor(bench, tmp_path)
+    await successor.join()
+    assert successor.recovered.to_waiting[Cause.RESTARTED] == 3
+    assert not any(successor.recovered.to_dead.values())
+
+
 async def test_a_takeover_goes_on_until_its_predecessor_holds_nothing(bench: Bench) -> None:
     await hold_in_slot(bench, "old", *[f"t{number}" for number in range(450)])  # one step takes 200
-    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover("old", waiting=450, dead=0)
+    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover(
+        "old", waiting=450, dead=0, cause=Cause.RESTARTED
+    )
     assert (await bench.snapshot())["waiting"] == [f"t{number}" for number in range(450)]
 
 
 async def test_a_successor_that_died_before_it_had_recovered_hides_nothing_from_the_next_one(bench: Bench) -> None:
     await hold_in_slot(bench, "old", "a")
-    await bench.run(bench.workers.declare_dead("old", "its process ended"))  # and then it was killed
+    await bench.run(bench.workers.declare_dead("old", CONTAINER_RESTARTED))  # and then it was killed
 
-    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover("old", waiting=1, dead=0)
+    assert await run_plan_async(bench.link, take_over(bench.name, SLOT)) == Takeover(
+        "old", waiting=1, dead=0, cause=Cause.RESTARTED
+    )
     assert (await bench.snapshot())["waiting"] == ["a"]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ferryman_bench import Bench
 from ferryman_worker.board import Board, mono_ms
+from ferryman_worker.counters import Recovered
 from ferryman_worker.identity import Identity
 from ferryman_worker.settings import WorkerSettings
 from ferryman_worker.tenure import Registrar
 
 from ferryman.manifest import Manifest
-from ferryman.testing import Bench
 
 
 def registrar(bench: Bench, board: Board, folder: Path, pod: str = "pod-1") -> Registrar:
@@ -24,6 +25,7 @@ def registrar(bench: Bench, board: Board, folder: Path, pod: str = "pod-1") -> R
         concurrency=3,
         timeout_ms=15_000,
         end_beats=lambda: None,
+        recovered=Recovered(),
     )
 
 

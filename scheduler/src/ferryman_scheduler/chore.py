@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from ferryman.call import Call
+from ferryman.cause import Cause
 from ferryman.errors import BrokerError
 from ferryman.link import Link
 
@@ -23,7 +24,7 @@ class Tally(Protocol):
     def promoted(self, queue: str, count: int, lag_ms: int) -> None:
         """Delayed -> waiting; the latest of them was `lag_ms` late."""
 
-    def recovered(self, queue: str, waiting: int, dead: int) -> None:
+    def recovered(self, queue: str, waiting: int, dead: int, cause: Cause) -> None:
         """A dead worker's active -> waiting, and -> dead."""
 
     def handed_back(self, queue: str, count: int) -> None:

@@ -16,6 +16,7 @@ from ferryman.link import Link
 from ferryman.logs import configure_from_env
 from ferryman.settings import RedisSettings
 from ferryman_scheduler.connection import Connection
+from ferryman_scheduler.metrics import Metrics
 from ferryman_scheduler.one_pass import Summary, pass_over
 from ferryman_scheduler.service import serve
 from ferryman_scheduler.settings import SchedulerSettings
@@ -43,11 +44,12 @@ def scheduler(queues: tuple[str, ...], redis_url: str | None) -> None:
     try:
         configure_from_env(os.environ)
         settings = SchedulerSettings.from_env(os.environ)
-        connection = Connection(lambda: RedisSettings.from_env(os.environ, redis_url))
+        metrics = Metrics()
+        connection = Connection(lambda: RedisSettings.from_env(os.environ, redis_url), metrics.round_trip)
     except ValueError as error:
         raise _no_url(redis_url, error) from error
     try:
-        asyncio.run(serve(queues, settings.port, connection))
+        asyncio.run(serve(queues, settings.port, connection, metrics))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
+from ferryman.round_trips import WatchTrips
 from ferryman.settings import BadSetting, RedisSettings
 
 logger = logging.getLogger(__name__)
@@ -21,16 +22,17 @@ _REPLY_TIMEOUT_S = 3.0
 
 
 class Connection:
-    """Holds a link. `read_settings` is asked again whenever Redis did not answer.
+    """Holds a link. `read_settings` is asked again whenever Redis did not answer; `watch` hears of its round trips.
 
     Opens nothing yet. Raises ValueError when the URL is none.
     """
 
-    def __init__(self, read_settings: Callable[[], RedisSettings]) -> None:
+    def __init__(self, read_settings: Callable[[], RedisSettings], watch: WatchTrips | None = None) -> None:
         self._read_settings = read_settings
+        self._watch = watch
         self._settings = read_settings()
         self._away = False
-        self.link = _connect(self._settings)
+        self.link = _connect(self._settings, watch)
 
     async def lost(self, error: BrokerUnavailable) -> None:
         """A call was not answered."""
@@ -51,7 +53,7 @@ class Connection:
             settings = self._read_settings()
             if settings == self._settings:
                 return
-            link = _connect(settings)
+            link = _connect(settings, self._watch)
         except (BadSetting, ValueError) as error:
             logger.warning("the Redis URL cannot be read again: %s", error)
             return
@@ -64,5 +66,7 @@ class Connection:
         await self.link.close()
 
 
-def _connect(settings: RedisSettings) -> Link:
-    return Link.from_url(settings.url, client_name=_CLIENT_NAME, reply_timeout_s=_REPLY_TIMEOUT_S)
+def _connect(settings: RedisSettings, watch: WatchTrips | None) -> Link:
+    link = Link.from_url(settings.url, client_name=_CLIENT_NAME, reply_timeout_s=_REPLY_TIMEOUT_S)
+    link.watch = watch
+    return link

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from ferryman.call import command
+from ferryman.cause import Cause
 from ferryman.errors import BrokerError
 from ferryman.keys import Keys
 from ferryman.link import Link
@@ -64,7 +65,7 @@ class Summaries:
         """Delayed -> waiting."""
         self.by_queue[queue].promoted += count
 
-    def recovered(self, queue: str, waiting: int, dead: int) -> None:
+    def recovered(self, queue: str, waiting: int, dead: int, cause: Cause) -> None:
         """Active -> waiting, dead."""
         self.by_queue[queue].recovered += waiting
         self.by_queue[queue].to_dead += dead

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ferryman.broker import Broker
+from ferryman.cause import Cause
 from ferryman.link import Link
 from ferryman.protocol import Recovery
+from ferryman.recovery_log import tell_recovered
 from ferryman.workers import WorkerRegistry
 from ferryman_scheduler.chore import Tally, Visit, ask, share
 
@@ -61,15 +63,17 @@ class Recoverer:
             elif reply.verdict == "suspected":
                 self.suspected[queue].add(worker)
             elif reply.verdict == "dead":
-                self._tally.recovered(queue, reply.waiting, reply.dead)
+                self._tally.recovered(queue, reply.waiting, reply.dead, reply.cause or Cause.OTHER)
                 _tell(queue, worker, reply)
+                tell_recovered(logger, queue, worker, reply)
                 if reply.left:
                     visit.pauses_s[queue] = 0.0
 
 
 def _tell(queue: str, worker: str, reply: Recovery) -> None:
     logger.warning(
-        "worker is dead: %d of its tasks wait again, %d went to dead, %d to go",
+        "worker is dead (%s): %d of its tasks wait again, %d went to dead, %d to go",
+        reply.cause,
         reply.waiting,
         reply.dead,
         reply.left,

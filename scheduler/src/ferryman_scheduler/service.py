@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 GRACE_S: Final = 3.0
 
 
-async def serve(queues: Sequence[str], port: int, connection: Connection) -> None:
+async def serve(queues: Sequence[str], port: int, connection: Connection, metrics: Metrics) -> None:
     """Promote, recover and trim for `queues` (none = all that are known) until SIGTERM or SIGINT.
 
     Closes `connection`. Raises OSError when `port` is taken.
@@ -34,7 +34,7 @@ async def serve(queues: Sequence[str], port: int, connection: Connection) -> Non
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    metrics, roster = Metrics(), Roster(connection, queues)
+    roster = Roster(connection, queues)
     loops = [Rounds(chore, connection, roster, metrics) for chore in _chores(metrics)]
     health = Health(lambda: stalled(loops), metrics.text)
     try:

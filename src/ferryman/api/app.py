@@ -33,6 +33,7 @@ def create_app(settings: ApiSettings, connect: Callable[[], Link]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         link = connect()
+        link.watch = metrics.round_trip
         app.state.services = Services(link, Intake(link, metrics, settings.wait), metrics)
         try:
             yield

@@ -37,6 +37,7 @@ _TASK: Final[dict[str, Any]] = {
     "state": "waiting",
     "args": {"to": "a@example.com"},
     "options": None,
+    "headers": {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
     "attempt": 0,
     "deliveries": 0,
     "crashes": 0,
@@ -50,6 +51,28 @@ _TASK: Final[dict[str, Any]] = {
     "result": None,
     "error": None,
     "evidence": [],
+    "history": [],
+}
+
+_FAILED: Final = {
+    **_TASK,
+    "state": "delayed",
+    "attempt": 1,
+    "deliveries": 1,
+    "since": "2030-01-31T07:00:02.000Z",
+    "run_at": "2030-01-31T07:00:03.100Z",
+    "error": "TimeoutError: smtp.example.com does not answer",
+    "history": [
+        {
+            "attempt": 1,
+            "started_at": "2030-01-31T07:00:00.012Z",
+            "ended_at": "2030-01-31T07:00:02.000Z",
+            "run_s": 1.987,
+            "outcome": "retried",
+            "worker": "0b6f.worker.1",
+            "error": "TimeoutError: smtp.example.com does not answer",
+        }
+    ],
 }
 
 _WORKER: Final = {
@@ -71,7 +94,7 @@ REPLIES: Final[dict[str, Any]] = {
         "ids": ["welcome-42"],
         "tasks": [{"queue": "emails", "id": "welcome-42", "created": True}],
     },
-    "TaskReply": _TASK,
+    "TaskReply": _FAILED,
     "TaskList": {"tasks": [_TASK], "next_offset": None},
     "CancelReply": {"id": "welcome-42", "outcome": "discarded"},
     "QueueList": {"queues": [_FIGURES]},

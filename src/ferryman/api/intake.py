@@ -6,6 +6,7 @@ fails in between, the problem says which ids were accepted, and sending the same
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -17,13 +18,17 @@ from ferryman.api.problems import invalid, of_error
 from ferryman.api.schema import TASKS_AT_MOST, TaskRequest
 from ferryman.batches import args_bytes, batches
 from ferryman.broker import Broker
+from ferryman.enqueue_log import tell_enqueued
 from ferryman.errors import FerrymanError, InvalidTask, NotReplicated, PayloadTooLarge, UnknownTask
+from ferryman.headers import NO_HEADERS
 from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.manifest import TaskManifest
 from ferryman.options import EnqueueOptions
 from ferryman.replication import ReplicaWait
 from ferryman.task import Enqueued, NewTask, check_queue_name, check_task_id
+
+logger = logging.getLogger(__name__)
 
 # A count multiplies what a small body holds.
 _BYTES_AT_MOST: Final = 32 << 20
@@ -44,11 +49,13 @@ class Intake:
         self._manifests: dict[str, tuple[float, Mapping[str, TaskManifest]]] = {}
         self._announced: dict[str, float] = {}
 
-    async def take(self, requests: Sequence[TaskRequest], key: str, *, many: bool) -> list[tuple[str, Enqueued]]:
+    async def take(
+        self, requests: Sequence[TaskRequest], key: str, *, many: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> list[tuple[str, Enqueued]]:
         """Enqueues the requests; returns (queue, answer) per task, in their order.
 
         `key` is the Idempotency-Key or empty: the id of a single task, a prefix of the ids of several. `many` says
-        that the body was a list. Raises Problem.
+        that the body was a list; `headers` travel with every task. Raises Problem.
         """
         if sum(request.count for request in requests) > TASKS_AT_MOST:
             raise invalid("/tasks" if many else "/count", f"more than {TASKS_AT_MOST} tasks in one request")
@@ -58,7 +65,7 @@ class Intake:
             at = f"/tasks/{index}" if many else ""
             await self._admit(request, at)
             ids = ([key] if single else [f"{key}:{len(tasks) + n}" for n in range(request.count)]) if key else None
-            tasks += [(request.queue, task) for task in _tasks_of(request, at, ids)]
+            tasks += [(request.queue, task) for task in _tasks_of(request, at, ids, headers)]
         if sum(len(task.args) for _, task in tasks) > _BYTES_AT_MOST:
             raise invalid("/count", f"the tasks of one request hold more than {_BYTES_AT_MOST} bytes of arguments")
         return await self._enqueue(tasks)
@@ -117,6 +124,8 @@ class Intake:
             raise _partly_failed(failures[0], [answer.id for some in answers.values() for answer in some])
         turn = {queue: iter(some) for queue, some in answers.items()}
         accepted = [(queue, next(turn[queue])) for queue, _ in tasks]
+        if logger.isEnabledFor(logging.DEBUG):
+            _tell(tasks, accepted)
         if unsure:
             raise NotReplicated([answer for _, answer in accepted], unsure.replicas, unsure.wanted, unsure.reason)
         return accepted
@@ -133,6 +142,11 @@ class Intake:
         self._announced.update(dict.fromkeys(stale, now))
 
 
+def _tell(tasks: Sequence[tuple[str, NewTask]], accepted: Sequence[tuple[str, Enqueued]]) -> None:
+    for (queue, task), (_, answer) in zip(tasks, accepted, strict=True):
+        tell_enqueued(logger, queue, task, answer)
+
+
 def _queue_of(entry: tuple[str, NewTask]) -> str:
     return entry[0]
 
@@ -146,7 +160,7 @@ def _partly_failed(failure: Exception, accepted: list[str]) -> Exception:
     return problem
 
 
-def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None) -> list[NewTask]:
+def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None, headers: Mapping[str, str]) -> list[NewTask]:
     if request.count > 1 and (request.id or request.unique):
         raise invalid(f"{at}/count", "several tasks cannot share an id or a unique key; leave one out")
     try:
@@ -164,6 +178,7 @@ def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None) -> list[NewT
             id=request.id or "",
             unique=request.unique or "",
             max_attempts=request.max_attempts,
+            headers=headers,
         )
         args = encode_args(request.args)
         return [new_task(request.task, args, options, ids[n] if ids else "") for n in range(request.count)]

@@ -114,6 +114,18 @@ class EnqueueReply(BaseModel):
     tasks: list[EnqueuedTask]
 
 
+class RunView(BaseModel):
+    """A run of a task that did not end well."""
+
+    attempt: int = Field(description="Its number. A run that spent no attempt shares it with the next.")
+    started_at: str | None = Field(description="Since when its worker had it.")
+    ended_at: str | None
+    run_s: float | None = Field(description="How long its code ran; null when its worker or process died.")
+    outcome: str = Field(description="`retried`, `crashed`, `recovered` (no charge for its worker's death) or `dead`.")
+    worker: str
+    error: str | None = Field(description="The first line of its error.")
+
+
 class TaskReply(BaseModel):
     """A task. Times are RFC 3339 in UTC; what does not apply is null."""
 
@@ -123,6 +135,7 @@ class TaskReply(BaseModel):
     state: TaskState
     args: Any
     options: Any
+    headers: Any = Field(description="What travels with it: its trace context, when it has one.")
     attempt: int = Field(description="Attempts spent.")
     deliveries: int = Field(description="Times a worker took it.")
     crashes: int = Field(description="Times a worker died while it held this task alone.")
@@ -134,8 +147,9 @@ class TaskReply(BaseModel):
     run_at: str | None = Field(description="When it is due, while it is delayed.")
     finished_at: str | None
     result: Any = Field(description="What it returned, when that was asked for.")
-    error: str | None
+    error: str | None = Field(description="The latest one, with its traceback.")
     evidence: list[Any] = Field(description="One entry per worker that died with it.")
+    history: list[RunView] = Field(description="Its latest runs that did not end well, the oldest first; 10 at most.")
 
 
 class TaskList(BaseModel):

@@ -47,6 +47,20 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         return decoded
 
 
+class HeaderLine(click.ParamType[tuple[str, str]]):
+    """A header as in HTTP: `name: value`."""
+
+    name = "header"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, colon, text = value.partition(":")
+        if not colon:
+            self.fail(f"{value!r} has no colon; write it as 'name: value'")
+        return name.strip(), text.strip()
+
+
 @click.command()
 @click.argument("queue", type=QueueName())
 @click.argument("task")
@@ -58,6 +72,14 @@ class JsonObject(click.ParamType[dict[str, Any]]):
 @click.option("--id", "task_id", metavar="ID", help="The task's id, which is its idempotency key. Default: random.")
 @click.option("--unique", metavar="KEY", help="No second task with this key until this one has ended.")
 @click.option("--max-attempts", type=int, help="How many times to try it.")
+@click.option(
+    "--header",
+    "headers",
+    type=HeaderLine(),
+    multiple=True,
+    metavar="LINE",
+    help="Goes with the task, such as 'traceparent: 00-…'. Can be given several times.",
+)
 @click.option(
     "--wait-replicas",
     type=click.IntRange(0, REPLICAS_AT_MOST),
@@ -83,6 +105,7 @@ def enqueue(
     task_id: str | None,
     unique: str | None,
     max_attempts: int | None,
+    headers: tuple[tuple[str, str], ...],
     wait_replicas: int | None,
     wait_replicas_timeout: str | None,
     allow_unknown: bool,
@@ -102,7 +125,13 @@ def enqueue(
         raise click.UsageError("--count makes several tasks, but an --id or --unique key names one; leave one out.")
     try:
         options = EnqueueOptions.of(
-            delay=delay, at=at, priority=priority, id=task_id or "", unique=unique or "", max_attempts=max_attempts
+            delay=delay,
+            at=at,
+            priority=priority,
+            id=task_id or "",
+            unique=unique or "",
+            max_attempts=max_attempts,
+            headers=dict(headers),
         )
         encoded = encode_args(args)
         first = new_task(task, encoded, options)
@@ -175,6 +204,6 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _readable(error: InvalidTask) -> str:
-    names = {"task": "TASK", "args": "ARGS_JSON", "queue": "QUEUE"}
+    names = {"task": "TASK", "args": "ARGS_JSON", "queue": "QUEUE", "headers": "--header"}
     option = names.get(error.field, "--" + error.field.replace("_", "-"))
     return f"{option}: {error.message}"

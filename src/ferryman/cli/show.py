@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import connected, json_option, queue_argument, redis_option, task_id_argument
-from ferryman.cli.output import print_json
+from ferryman.cli.output import duration, print_json, print_table
 from ferryman.inspector import Inspector
 from ferryman.task import Task
 from ferryman.task_view import task_view
@@ -20,7 +21,7 @@ from ferryman.task_view import task_view
 @redis_option
 @json_option
 def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None:
-    """Show the task ID of QUEUE: state, arguments, attempts, and its last error.
+    """Show the task ID of QUEUE: state, arguments, its runs that failed, and the last error.
 
     \b
     Example:
@@ -41,7 +42,7 @@ def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None
 def _print(task: Task) -> None:
     click.echo(click.style(f"{task.id}  {task.state.value}", bold=True))
     view = task_view(task)
-    error, evidence = view.pop("error", ""), view.pop("evidence", [])
+    error, evidence, history = view.pop("error", ""), view.pop("evidence", []), view.pop("history", [])
     rows = {name: value for name, value in view.items() if name not in ("id", "state") and value not in (None, "", 0)}
     width = max(map(len, rows))
     for name, value in rows.items():
@@ -49,5 +50,23 @@ def _print(task: Task) -> None:
         click.echo(f"  {name.ljust(width)}  {text}")
     for crash in evidence:
         click.echo(f"  {'crash'.ljust(width)}  {json.dumps(crash, ensure_ascii=False)}")
+    if history:
+        click.echo()
+        print_table(
+            ("ATTEMPT", "STARTED", "RAN", "OUTCOME", "WORKER", "ERROR"),
+            [_row(run) for run in history],
+            numeric=("ATTEMPT", "RAN"),
+        )
     if error:
         click.echo("\n" + click.style(str(error).rstrip(), fg="red"))
+
+
+def _row(run: dict[str, Any]) -> tuple[object, ...]:
+    ran = _ran(run["run_s"])
+    return run["attempt"], run["started_at"], ran, run["outcome"], run["worker"], run["error"] or ""
+
+
+def _ran(run_s: float | None) -> str:
+    if run_s is None:
+        return "?"
+    return duration(run_s) if run_s >= 1 else f"{run_s * 1000:.0f}ms"

@@ -15,8 +15,8 @@ from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.plan import PlannedTask
 from ferryman.crashtest.poster import NotAccepted, Poster
 from ferryman.errors import BrokerUnavailable
-from ferryman.producer import WorkItem
 from ferryman.queue import Queue
+from ferryman.sending import WorkItem
 
 _AT_ONCE: Final = 1 / 3
 #: Of what is not sent at once, one task in so many goes over HTTP.

@@ -1,5 +1,7 @@
 """The Lua scripts, one file per transition, and how they are loaded.
 
+What several of them do stands once, in `parts/`; a line `-- part: <name>` takes it in.
+
 Redis kills nobody's write on a full memory when the script says `allow-oom`; the flag needs a `#!lua` line,
 which Redis knows from 7.0 on and fakeredis does not, so the loader adds it where the server understands it.
 """
@@ -7,6 +9,8 @@ which Redis knows from 7.0 on and fakeredis does not, so the loader adds it wher
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,6 +22,8 @@ GROWING: Final = frozenset({"enqueue", "revive"})
 #: Run once to find out whether the server knows script flags. It writes nothing, so no state of the server refuses it.
 PROBE: Final = "#!lua flags=no-writes\nreturn 1"
 
+_PART: Final = re.compile(r"^-- part: (\w+)$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -27,12 +33,25 @@ class Script:
     text: str
     sha: str
 
+    @classmethod
+    def of(cls, name: str, text: str) -> Script:
+        """A script with this text."""
+        return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+#: How a link gets a script: by its name, and whether the server knows script flags.
+Load = Callable[[str, bool], Script]
+
 
 @cache
 def load(name: str, flags_known: bool) -> Script:
     """Read `<name>.lua`. Raises FileNotFoundError when there is no such transition."""
-    text = resources.files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    text = _PART.sub(lambda part: _read(f"parts/{part[1]}.lua"), _read(f"{name}.lua"))
     if flags_known:
         flags = "" if name in GROWING else " flags=allow-oom"
         text = f"#!lua{flags}\n{text}"
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script.of(name, text)
+
+
+def _read(path: str) -> str:
+    return resources.files(__package__).joinpath(path).read_text(encoding="utf-8")

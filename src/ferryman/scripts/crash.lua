@@ -3,11 +3,13 @@
 -- KEYS[5] priority (ZSET)               KEYS[6] dead (ZSET)      KEYS[7] config (HASH)    KEYS[8] task: (prefix of HASH)
 -- KEYS[9] unique: (prefix of STRING)    KEYS[10] stats (HASH)
 -- ARGV[1] worker id   ARGV[2] id   ARGV[3] token   ARGV[4] how the process ended
--- Returns 'ok', 'not_held' or 'unregistered'
+-- The run is added to the task's history.
+-- Returns 'ok', 'dead' (its crash budget is spent), 'not_held' or 'unregistered'
 -- It spends the crash budget and no attempt. Nothing else ran in that process, so there is nobody else to suspect.
 local active, workers, worker, waiting, priority, dead, config, task, unique, stats = unpack(KEYS)
 local me, id, token, reason = unpack(ARGV)
 local hash = task .. id
+-- part: history
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -21,7 +23,8 @@ local counted = redis.call('HGET', stats, 'dead_by_crash')
 if counted and not string.find(counted, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 local pod = redis.call('HGET', worker, 'pod') or ''
 local crashes_max = tonumber(redis.call('HGET', config, 'crashes_max') or '3') or 3
-local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'crashes', 'score', 'unique', 'evidence')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'crashes', 'score', 'unique', 'evidence', 'attempt', 'since_ms',
+  'history')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local crashes = (tonumber(f[4] or '0') or 0) + 1
 local score = f[5] and string.match(f[5], '^%-?%d+$')
@@ -31,11 +34,14 @@ local proof = cjson.encode({worker = me, pod = pod, reason = reason, at_ms = str
 redis.call('LREM', active, -1, id)
 redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[7] and f[7] .. '\n' or '') .. proof, 'since_ms', now)
 redis.call('HDEL', hash, 'worker')
+redis.call('HSET', hash, 'history', remembered(f[10], me, (tonumber(f[8] or '0') or 0) + 1, f[9], now, nil,
+  crashes >= crashes_max and 'dead' or 'crashed', reason))
 if crashes >= crashes_max then
   redis.call('ZADD', dead, now, id)
   redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error', 'its process died ' .. crashes .. ' times: ' .. reason)
   if owner == id then redis.call('DEL', unique .. f[6]) end
   redis.call('HINCRBY', stats, 'dead_by_crash', 1)
+  return 'dead'
 else
   redis.call('HSET', hash, 'state', 'waiting', 'error', reason)
   if score then

@@ -3,15 +3,19 @@
 -- KEYS[5] slots (HASH)      KEYS[6] waiting (LIST)  KEYS[7] priority (ZSET)               KEYS[8] dead (ZSET)
 -- KEYS[9] stats (HASH)      KEYS[10] config (HASH)  KEYS[11] task: (prefix of HASH)       KEYS[12] unique: (prefix of STRING)
 -- ARGV[1] worker id   ARGV[2] limit
--- Returns {verdict, to waiting, to dead, left}; verdict: 'alive', 'suspected', 'vouched', 'dead' or 'unknown'
+-- Returns {verdict, to waiting, to dead, left}; verdict: 'alive', 'suspected', 'vouched', 'dead' or 'unknown'.
+-- 'dead' is followed by the reason ('heartbeat' = none but silence), 1 when the end was announced, and 2 per task taken:
+-- id, outcome: 'recovered' or 'crashed' (charged) = it waits again, 'dead'
 --
 -- Nobody dies on one look. After a Redis that froze, every deadline has passed, and calls that queued up may run
 -- before the beats do: so the looks must lie apart, follow each other without a gap, and span some beats.
 -- A worker that died holding one task charges it. Whoever was held, alone or in company, has one death more against
 -- it (field `deaths`); fetch hands a task out alone from its second one on, until it completes or fails by itself.
+-- That its worker died is added to the history of each.
 local workers, worker, active, suspected, slots, waiting, priority, dead, stats, config, task, unique = unpack(KEYS)
 local id, limit = ARGV[1], tonumber(ARGV[2])
 local LOOKS_APART_MS, LOOKS_GAP_MS = 400, 5000
+-- part: history
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -61,9 +65,10 @@ local held = tonumber(w[5] or length) or length
 local ids = redis.call('LRANGE', active, 0, limit - 1)
 local found = {}
 for _, held_id in ipairs(ids) do
-  local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence', 'deaths')
+  local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence', 'deaths',
+    'attempt', 'since_ms', 'history')
   f[3] = f[3] and string.match(f[3], '^%-?%d+$')
-  f[7] = f[4] and redis.pcall('GET', unique .. f[4])
+  f.owner = f[4] and redis.pcall('GET', unique .. f[4])
   found[#found + 1] = {held_id, f}
 end
 
@@ -72,8 +77,10 @@ if deadline > 0 then
   redis.call('HDEL', suspected, id)
 end
 if not w[5] then redis.call('HSET', worker, 'held', held) end
-local to_waiting, to_dead, by_crash = 0, 0, 0
-local proof = cjson.encode({worker = id, pod = w[6] or '', reason = w[3] or 'heartbeat', at_ms = string.format('%.0f', now), held = held})
+local to_waiting, to_dead, by_crash, taken = 0, 0, 0, {}
+local reason = w[3] or 'heartbeat'
+local death = w[3] and 'its worker died: ' .. w[3] or 'its worker fell silent'
+local proof = cjson.encode({worker = id, pod = w[6] or '', reason = reason, at_ms = string.format('%.0f', now), held = held})
 -- From the newest to the oldest, so that the oldest ends up at the front.
 for _, pair in ipairs(found) do
   local held_id, f = pair[1], pair[2]
@@ -81,6 +88,7 @@ for _, pair in ipairs(found) do
   if f.err then -- no record to speak of: a person decides
     redis.call('ZADD', dead, now, held_id)
     to_dead = to_dead + 1
+    taken[#taken + 1], taken[#taken + 2] = held_id, 'dead'
   else
     local crashes, recoveries = tonumber(f[1] or '0') or 0, (tonumber(f[2] or '0') or 0) + 1
     local charged = held == 1 and not w[4]
@@ -88,13 +96,17 @@ for _, pair in ipairs(found) do
       crashes = crashes + 1
       redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[5] and f[5] .. '\n' or '') .. proof)
     end
-    redis.call('HSET', hash, 'recoveries', recoveries, 'since_ms', now)
+    local spent = (charged and crashes >= crashes_max) or recoveries >= recoveries_max
+    local outcome = spent and 'dead' or charged and 'crashed' or 'recovered'
+    taken[#taken + 1], taken[#taken + 2] = held_id, outcome
+    redis.call('HSET', hash, 'recoveries', recoveries, 'since_ms', now, 'history',
+      remembered(f[9], id, (tonumber(f[7] or '0') or 0) + 1, f[8], now, nil, outcome, death))
     redis.call('HDEL', hash, 'worker')
-    if (charged and crashes >= crashes_max) or recoveries >= recoveries_max then
+    if spent then
       redis.call('ZADD', dead, now, held_id)
       redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error',
         charged and 'its worker died ' .. crashes .. ' times while it ran alone' or 'recovered ' .. recoveries .. ' times without an end')
-      if f[7] == held_id then redis.call('DEL', unique .. f[4]) end
+      if f.owner == held_id then redis.call('DEL', unique .. f[4]) end
       to_dead, by_crash = to_dead + 1, by_crash + 1
     else
       redis.call('HSET', hash, 'state', 'waiting')
@@ -118,4 +130,4 @@ if length == #found then
   if in_slot == id then redis.call('HDEL', slots, w[7]) end
   redis.call('UNLINK', worker)
 end
-return {'dead', to_waiting, to_dead, length - #found}
+return {'dead', to_waiting, to_dead, length - #found, reason, w[4] and 1 or 0, taken}

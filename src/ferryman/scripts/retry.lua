@@ -3,10 +3,12 @@
 -- KEYS[5] task: (prefix of HASH)
 -- ARGV[1] worker id  ARGV[2] id  ARGV[3] token  ARGV[4] delay (ms)  ARGV[5] 1 = spend an attempt
 -- ARGV[6] error text ('' = none)  ARGV[7] run time (ms)  ARGV[8] 1 = parked: no handler here knows its name
+-- A run that ended is added to the task's history; one that was parked never began.
 -- Returns 'ok', 'not_held' or 'unregistered'
 local active, workers, delayed, stats, task = unpack(KEYS)
 local me, id, token, delay_ms, spend, err, run_ms, park = unpack(ARGV)
 local hash = task .. id
+-- part: history
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -17,7 +19,7 @@ redis.call('ZCARD', delayed)
 for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'unspent', 'parked', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks', 'since_ms', 'history')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt, parks = tonumber(f[4] or '0') or 0, tonumber(f[5] or '0') or 0
 
@@ -36,6 +38,7 @@ else
   else
     redis.call('HINCRBY', stats, 'unspent', 1)
   end
+  redis.call('HSET', hash, 'history', remembered(f[7], me, attempt + 1, f[6], now, tonumber(run_ms), 'retried', err))
   redis.call('HDEL', hash, 'deaths')
   redis.call('HINCRBY', stats, 'retried', 1)
   redis.call('HINCRBY', stats, 'run_ms', run_ms)

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ferryman.cause import Cause
 from ferryman.errors import BrokerError, BrokerRefused
 from ferryman.protocol import Completion, Delivery, ExitReply, Outcomes
 from ferryman_worker.batch import Batch, Exit, Held
 from ferryman_worker.counters import UNKNOWN, Counters
-from ferryman_worker.outcome import Verdict
+from ferryman_worker.dead_hooks import DeadHooks, died
+from ferryman_worker.outcome import Crash, DeadLetter, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,9 @@ class OwnershipGone(Exception):
 class Acker:
     """Outcomes that wait for a flush, and batches that are on their way."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, dead_hooks: DeadHooks | None = None) -> None:
         self._counters = counters
+        self._dead_hooks = dead_hooks or None
         self._completions: list[Completion] = []
         self._exits: list[Exit] = []
         self._returns: list[Held] = []
@@ -61,7 +64,8 @@ class Acker:
         if not self.count:
             self._since = time.monotonic()
         self.count += 1
-        self._exits.append(Exit(delivery.id, delivery.token, verdict, round(run_s * 1_000)))
+        told = delivery if self._dead_hooks and isinstance(verdict, DeadLetter | Crash) else None
+        self._exits.append(Exit(delivery.id, delivery.token, verdict, round(run_s * 1_000), told))
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """The tasks did not run, or were stopped: to the front of waiting, nothing spent."""
@@ -72,6 +76,7 @@ class Acker:
     def give_back_unknown(self, held: Sequence[Held]) -> None:
         """The same for tasks of which only (id, token) is known: the reply that brought them was lost."""
         self._counters.of(UNKNOWN).requeued += len(held)
+        self._counters.recovered.count(Cause.LOST_FETCH, len(held), 0)
         self._return(held)
 
     # State.
@@ -157,9 +162,12 @@ class Acker:
         if batch.completions and (error := self._answered(next(answers), Batch(batch.completions, [], []))):
             kept.completions, problem = batch.completions, error
         for leaving in batch.exits:
-            if error := self._answered(next(answers), Batch([], [leaving], [])):
+            answer = next(answers)
+            if error := self._answered(answer, Batch([], [leaving], [])):
                 kept.exits.append(leaving)
                 problem = error
+            elif self._dead_hooks and (dead := died(leaving, answer, self._counters.queue)):
+                self._dead_hooks.tell(dead)
         if batch.returns and (error := self._answered(next(answers), Batch([], [], batch.returns))):
             kept.returns, problem = batch.returns, error
         return kept, problem

@@ -8,7 +8,7 @@ from typing import Any
 
 from ferryman.broker import Broker
 from ferryman.call import Call
-from ferryman.protocol import Completion, ExitReply
+from ferryman.protocol import Completion, Delivery, ExitReply
 from ferryman_worker.outcome import Crash, DeadLetter, Park, RetryLater, Verdict
 
 #: (id, token), as the protocol names a delivery.
@@ -23,6 +23,7 @@ class Exit:
     token: int
     verdict: Verdict
     run_ms: int
+    delivery: Delivery | None = None  # where somebody wants to hear of its death
 
 
 @dataclass(eq=False, slots=True)

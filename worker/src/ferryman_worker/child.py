@@ -12,16 +12,20 @@ import socket
 import struct
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from ferryman.context import Context
+from ferryman.context import Context, current_run
 from ferryman.errors import InvalidTask
 from ferryman.handler import AnyHandler
+from ferryman.logs import name_worker
+from ferryman.middleware import overridden
 from ferryman.queue import Queue
-from ferryman_worker.drive import current_run
 from ferryman_worker.outcome import Failure, describe, malformed
+from ferryman_worker.surround import run_plain
 
 FRAME = struct.Struct("!I")
 
@@ -35,6 +39,9 @@ class Assignment(msgspec.Struct, frozen=True):
     attempt: int
     max_attempts: int
     enqueued_ms: int
+    deliveries: int
+    headers: dict[str, str] = {}
+    worker: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -53,6 +60,7 @@ class Child:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self._around = overridden(queue.middlewares, "around_run")
         self._lifespan: AbstractAsyncContextManager[Any] | None = None
         self._deps: object = None
         self._runner = asyncio.Runner()
@@ -88,13 +96,16 @@ class Child:
             attempt=assignment.attempt,
             max_attempts=assignment.max_attempts,
             enqueued_ms=assignment.enqueued_ms,
+            deliveries=assignment.deliveries,
+            headers=assignment.headers,
         )
-        token = current_run.set(run)
-        try:
-            positional = (run,) if handler.wants_context else ()
-            handler.function(*positional, **arguments)
-        finally:
-            current_run.reset(token)
+        name_worker(assignment.worker)
+        positional = (run,) if handler.wants_context else ()
+        call = partial(handler.function, *positional, **arguments)
+        # As elsewhere, what one run sets in context variables does not show in the next.
+        variables = copy_context()
+        variables.run(current_run.set, run)
+        variables.run(run_plain, self._around, run, call)
 
     def _dependencies(self) -> object:
         if self._lifespan is None and self._queue.lifespan is not None:

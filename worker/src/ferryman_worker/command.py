@@ -19,7 +19,10 @@ from ferryman_worker.settings import WorkerSettings
 @click.command()
 @queue_argument
 @click.option(
-    "--app", required=True, metavar="MODULE", help="The module with the handlers: acme.tasks, or a path to a .py file."
+    "--app",
+    required=True,
+    metavar="MODULE[,MODULE...]",
+    help="The modules with the handlers: acme.tasks, or a path to a .py file.",
 )
 @click.option(
     "--concurrency",

@@ -9,8 +9,13 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
+from ferryman.cause import Cause
+from ferryman.protocol import Fetched
+from ferryman.round_trips import TRIP_BOUNDS_S
+
 #: Upper bounds in seconds: from a no-op to a task of ten minutes.
-SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_MILLISECONDS: Final = tuple(round(1_000 * bound) for bound in SECONDS)
 #: Upper bounds in tasks.
 BATCH: Final = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0)
 
@@ -45,6 +50,28 @@ class TaskCounters:
         self.crashed = 0
         self.run_seconds = Histogram(SECONDS)
 
+    def ran_well(self, run_s: float) -> None:
+        """A run that ended with `completed`, in one call, for it is by far the most frequent."""
+        self.completed += 1
+        runs = self.run_seconds
+        runs.counts[bisect_left(SECONDS, run_s)] += 1
+        runs.total += run_s
+
+
+class Recovered:
+    """Tasks that went back to waiting, and those that went to dead, by what they were recovered for."""
+
+    __slots__ = ("to_dead", "to_waiting")
+
+    def __init__(self) -> None:
+        self.to_waiting = dict.fromkeys(Cause, 0)
+        self.to_dead = dict.fromkeys(Cause, 0)
+
+    def count(self, cause: Cause, waiting: int, dead: int) -> None:
+        """Adds some."""
+        self.to_waiting[cause] += waiting
+        self.to_dead[cause] += dead
+
 
 @dataclass
 class Counters:
@@ -55,9 +82,23 @@ class Counters:
     wait_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     fetch_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
     flush_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
+    trip_seconds: Histogram = field(default_factory=lambda: Histogram(TRIP_BOUNDS_S))
+    recovered: Recovered = field(default_factory=Recovered)
     stale_outcomes: int = 0
     broker_errors: int = 0
     _unnamed: frozenset[str] = frozenset()
+
+    def fetched(self, fetched: Fetched) -> None:
+        """One fetch brought tasks."""
+        self.fetch_batch.observe(len(fetched.tasks))
+        now_ms, counts, total_ms = fetched.now_ms, self.wait_seconds.counts, 0
+        for delivery in fetched.tasks:
+            waited_ms = now_ms - delivery.waiting_since_ms
+            if waited_ms < 0:  # Redis' clock has jumped; a sum must not fall
+                waited_ms = 0
+            counts[bisect_left(_MILLISECONDS, waited_ms)] += 1
+            total_ms += waited_ms
+        self.wait_seconds.total += total_ms / 1_000
 
     def of(self, task: str) -> TaskCounters:
         """The counters of one task name. Names that no handler knows share one, or a producer's typing errors

@@ -10,13 +10,9 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context as Variables
-from contextvars import ContextVar
 from typing import Any
 
-from ferryman.context import Context
-
-#: The run that the present code belongs to: logging, tracing and enqueueing from deep inside a handler read it.
-current_run: ContextVar[Context[Any]] = ContextVar("ferryman_run")
+from ferryman.context import Context, current_run
 
 
 def begin(coroutine: Coroutine[Any, Any, Any], run: Context[Any]) -> Any:

@@ -203,9 +203,11 @@ class Fetcher:
     def _take(self, fetched: Fetched, wanted: int) -> None:
         tasks = self._appetite.accept(fetched, wanted)
         if fetched.tasks:
-            self._counters.fetch_batch.observe(len(fetched.tasks))
-            for delivery in fetched.tasks:
-                self._counters.wait_seconds.observe(max(fetched.now_ms - delivery.waiting_since_ms, 0) / 1_000)
+            self._counters.fetched(fetched)
+            if logger.isEnabledFor(logging.DEBUG):
+                for delivery in fetched.tasks:
+                    where = {"task_id": delivery.id, "queue": self._counters.queue, "task": delivery.name}
+                    logger.debug("%s fetched", delivery.name, extra={**where, "attempt": delivery.attempt})
             self._pool.put(tasks)
             if self._appetite.quiet:
                 self._return_what_waits(0.0)

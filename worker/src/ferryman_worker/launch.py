@@ -29,8 +29,10 @@ from ferryman.workers import WorkerRegistry
 from ferryman_worker.board import Board
 from ferryman_worker.child import Child
 from ferryman_worker.counters import Counters
+from ferryman_worker.figures import Figures
 from ferryman_worker.heartbeat import BeatChild
 from ferryman_worker.identity import Identity
+from ferryman_worker.ledger import Ledger
 from ferryman_worker.listener import REPLY_MARGIN_S, WAIT_S
 from ferryman_worker.nursery import fork_nursery
 from ferryman_worker.process_pool import ProcessPool
@@ -39,6 +41,7 @@ from ferryman_worker.settings import WorkerSettings
 from ferryman_worker.stop import StopRequest
 from ferryman_worker.takeover import take_over, tell
 from ferryman_worker.tenure import Registrar
+from ferryman_worker.usage import Processes
 from ferryman_worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -49,12 +52,12 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
 
     Raises AppImportError, BadSetting or ProtocolMismatch when it can't start.
     """
-    board = Board()
+    board, ledger = Board(), Ledger()
     reply_timeout_s = _reply_timeout_s(settings)
     identity = Identity(settings, queue_name)
     beats = BeatChild.fork(
         board,
-        lambda: _connect(settings, queue_name, identity, reply_timeout_s),
+        lambda: _connect(settings, queue_name, identity, reply_timeout_s, ledger),
         WorkerRegistry(queue_name).beat,
         _listen(settings),
         settings.hang_timeout_ms,
@@ -65,15 +68,16 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
         except AppImportError:
             # A broken app may end this process before the child has spoken; its predecessor's tasks need no app.
             beats.stop()
-            _connect(settings, queue_name, identity, reply_timeout_s).close()
+            _connect(settings, queue_name, identity, reply_timeout_s, ledger).close()
             raise
-        nursery = None
+        pool, nursery = None, None
         if any(handler.run_in == "process" for handler in queue.handlers.values()):
-            _, nursery = fork_nursery(lambda line: Child(queue).serve(line))
+            pool, nursery = fork_nursery(lambda line: Child(queue).serve(line))
+        figures = Figures(Counters(queue.name), board, ledger, Processes(beat=beats.pid, pool=pool))
         gc.collect()
         gc.freeze()  # what is here now stays; collections need not walk it again
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, queue, app, board, identity, beats, nursery, reply_timeout_s))
+            return runner.run(_run(settings, queue, app, figures, identity, beats, nursery, reply_timeout_s))
     finally:
         beats.stop()
 
@@ -82,7 +86,7 @@ async def _run(
     settings: WorkerSettings,
     queue: Queue,
     app: str,
-    board: Board,
+    figures: Figures,
     identity: Identity,
     beats: BeatChild,
     nursery: socket.socket | None,
@@ -91,8 +95,9 @@ async def _run(
     loop = asyncio.get_running_loop()
     stop = StopRequest()
     stop.listen(loop)
-    counters = Counters(queue.name)
+    board, counters = figures.board, figures.counters
     link = Link.from_url(settings.redis_url, client_name="ferryman-worker", reply_timeout_s=reply_timeout_s)
+    link.watch = counters.trip_seconds.observe
     listening = Link.from_url(
         settings.redis_url, client_name="ferryman-listener", reply_timeout_s=WAIT_S + REPLY_MARGIN_S
     )
@@ -106,13 +111,13 @@ async def _run(
         concurrency=settings.concurrency,
         timeout_ms=settings.timeout_ms,
         end_beats=beats.kill,
+        recovered=counters.recovered,
     )
     worker = Worker(settings, queue, link, listening, board, registrar, processes, stop, counters)
     scrapes = ScrapeLine(
         beats.line,
-        counters,
+        figures,
         in_progress=lambda: worker.pool.running,
-        beat_errors=lambda: board.beat_errors,
         child_died=lambda: None if beats.ended else stop.ask("the beat child has died", exit_code=1),
     )
     scrapes.open(loop)
@@ -134,9 +139,12 @@ def _choose(app: str, queue_name: str) -> Queue:
     return queues[queue_name]
 
 
-def _connect(settings: WorkerSettings, queue: str, identity: Identity, reply_timeout_s: float) -> SyncLink:
+def _connect(
+    settings: WorkerSettings, queue: str, identity: Identity, reply_timeout_s: float, ledger: Ledger
+) -> SyncLink:
     """The beat child's connection. There is nobody to beat for yet, so its first use is to recover the predecessor."""
     link = SyncLink.from_url(settings.redis_url, client_name="ferryman-beat", reply_timeout_s=reply_timeout_s)
+    link.watch = ledger.count_trip
     if identity.slot:
         try:
             taken = run_plan(link, take_over(queue, identity.slot, identity.is_mine))
@@ -144,7 +152,7 @@ def _connect(settings: WorkerSettings, queue: str, identity: Identity, reply_tim
             logger.debug("the predecessor is recovered when this worker registers: %s", error)
         else:
             if taken is not None:
-                tell(taken)
+                tell(taken, ledger)
     return link
 
 

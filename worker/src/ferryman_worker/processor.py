@@ -17,15 +17,17 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from ferryman.context import Context
+from ferryman.context import Context, current_run
 from ferryman.errors import InvalidTask
-from ferryman.options import RunSettings
+from ferryman.headers import NO_HEADERS
+from ferryman.logs import trace_fields, worker_name
+from ferryman.options import RunSettings, TaskOptions, headers_of
 from ferryman.protocol import Delivery
 from ferryman.retry import Retry
 from ferryman_worker.acker import Acker
 from ferryman_worker.child import Assignment
 from ferryman_worker.counters import Counters, TaskCounters
-from ferryman_worker.drive import current_run, drive
+from ferryman_worker.drive import drive
 from ferryman_worker.outcome import (
     ChildDied,
     Crash,
@@ -45,6 +47,7 @@ from ferryman_worker.pool import Pool
 from ferryman_worker.process_pool import FailedInChild, ProcessPool
 from ferryman_worker.repertoire import Part, Repertoire
 from ferryman_worker.slot import Slot
+from ferryman_worker.surround import run_coroutine, run_plain
 from ferryman_worker.threads import Interrupted, ThreadPool
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Processor:
         threads: ThreadPool,
         processes: ProcessPool,
         deps: object,
+        story_level: int = logging.DEBUG,
     ) -> None:
         self._repertoire = repertoire
         self._acker = acker
@@ -69,6 +73,8 @@ class Processor:
         self._processes = processes
         self._deps = deps
         self._pool: Pool | None = None
+        #: The level at which starts and good ends are logged; 0 when nobody would see them.
+        self._story = story_level if logger.isEnabledFor(story_level) else 0
 
     def work_in(self, pool: Pool) -> None:
         """The pool whose slots call `process`; it gets back what was stopped."""
@@ -83,7 +89,10 @@ class Processor:
             self._unknown(delivery)
             return
         try:
-            settings = repertoire.settings(part, delivery.options) if delivery.options else part.settings
+            settings, headers = part.settings, NO_HEADERS
+            if delivery.options:
+                options = TaskOptions.decode(delivery.options)
+                settings, headers = repertoire.settings(part, options), options.headers or NO_HEADERS
             arguments = part.handler.decode_args(delivery.args)
         except InvalidTask as problem:
             self._fail(delivery, part.counters, part.settings, malformed(str(problem)), 0.0)
@@ -96,7 +105,11 @@ class Processor:
             attempt=delivery.attempt,
             max_attempts=settings.max_attempts,
             enqueued_ms=delivery.enqueued_ms,
+            deliveries=delivery.token,
+            headers=headers,
         )
+        if self._story:
+            self._tell("started", delivery)
         slot.timeout_s = settings.timeout_s
         try:
             await self._run(slot, delivery, part, run, arguments)
@@ -107,21 +120,27 @@ class Processor:
         else:
             run_s = perf_counter() - started
             slot.ended(run_s)
-            part.counters.completed += 1
-            part.counters.run_seconds.observe(run_s)
+            part.counters.ran_well(run_s)
+            if self._story:
+                self._tell(f"completed in {run_s:.3g} s", delivery)
             self._acker.complete(delivery, run_s, b"")
 
     def _run(
         self, slot: Slot, delivery: Delivery, part: Part, run: Context[Any], arguments: dict[str, object]
     ) -> Awaitable[object]:
-        handler = part.handler
+        handler, around = part.handler, part.around
         if handler.run_in == "process":
             return self._in_process(slot, delivery, run)
         positional = (run,) if handler.wants_context else ()
         if handler.run_in == "thread":
-            return self._in_thread(slot, partial(handler.function, *positional, **arguments), run)
+            call = partial(handler.function, *positional, **arguments)
+            return self._in_thread(slot, partial(run_plain, around, run, call) if around else call, run)
         slot.interrupt = slot.task.cancel
-        return drive(handler.function(*positional, **arguments), run, copy_context(), slot.suspended)
+        if around:
+            coroutine = run_coroutine(around, run, partial(handler.function, *positional, **arguments), slot)
+        else:
+            coroutine = handler.function(*positional, **arguments)
+        return drive(coroutine, run, copy_context(), slot.suspended)
 
     async def _in_thread(self, slot: Slot, call: Callable[[], Any], run: Context[Any]) -> None:
         variables = copy_context()
@@ -133,7 +152,15 @@ class Processor:
 
     async def _in_process(self, slot: Slot, delivery: Delivery, run: Context[Any]) -> None:
         assignment = Assignment(
-            delivery.name, delivery.args, run.task_id, run.attempt, run.max_attempts, run.enqueued_ms
+            delivery.name,
+            delivery.args,
+            run.task_id,
+            run.attempt,
+            run.max_attempts,
+            run.enqueued_ms,
+            run.deliveries,
+            dict(run.headers),
+            worker_name(),
         )
         slot.interrupt = _nothing_to_stop_yet
         slot.suspended()
@@ -148,6 +175,7 @@ class Processor:
     ) -> None:
         if isinstance(error, NurseryGone) or (slot.stopping and not isinstance(error, Retry)):
             assert self._pool is not None
+            logger.info("%s was stopped before its end: it goes back", delivery.name, extra=self._where(delivery))
             self._pool.stopped(delivery)
             return
         if slot.timed_out and isinstance(error, (asyncio.CancelledError, Interrupted, ChildDied)):
@@ -166,7 +194,7 @@ class Processor:
 
     def _crashed(self, delivery: Delivery, counters: TaskCounters, reason: str, run_s: float) -> None:
         counters.crashed += 1
-        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
+        where = self._where(delivery)
         logger.error("%s crashed (number %d): %s", delivery.name, delivery.crashes + 1, reason, extra=where)
         self._acker.fail(delivery, Crash(reason), run_s)
 
@@ -174,7 +202,7 @@ class Processor:
         self, delivery: Delivery, counters: TaskCounters, settings: RunSettings, failure: Failure, run_s: float
     ) -> None:
         verdict = decide(failure, delivery.attempt, settings)
-        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
+        where = self._where(delivery)
         match verdict:
             case RetryLater(delay_ms=delay_ms):
                 counters.retried += 1
@@ -193,9 +221,22 @@ class Processor:
             counters.dead += 1
         else:
             counters.parked += 1
-        where = {"task_id": delivery.id, "queue": self._counters.queue, "attempt": delivery.attempt}
-        logger.warning("put aside: %s", verdict.error, extra=where)
+        logger.warning("put aside: %s", verdict.error, extra=self._where(delivery))
         self._acker.fail(delivery, verdict, 0.0)
+
+    def _tell(self, what: str, delivery: Delivery) -> None:
+        """Of a run that goes well; nobody asks for that unless the level, or FERRYMAN_LOG_TASKS, says so."""
+        logger.log(self._story, "%s %s", delivery.name, what, extra=self._where(delivery))
+
+    def _where(self, delivery: Delivery) -> dict[str, object]:
+        """What every record about this delivery carries."""
+        return {
+            "task_id": delivery.id,
+            "queue": self._counters.queue,
+            "task": delivery.name,
+            "attempt": delivery.attempt,
+            **trace_fields(headers_of(delivery.options)),
+        }
 
 
 def _nothing_to_stop_yet() -> None:

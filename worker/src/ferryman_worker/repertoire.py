@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ferryman.backoff import Backoff
+from ferryman.context import Context
 from ferryman.handler import AnyHandler
+from ferryman.middleware import Around, overridden
 from ferryman.options import RunSettings, TaskOptions, resolve
 from ferryman.policy import Policy
 from ferryman_worker.counters import Counters, TaskCounters
@@ -23,6 +26,8 @@ class Part:
     counters: TaskCounters
     #: For tasks without options of their own; follows the policy.
     settings: RunSettings
+    #: What the queue's middlewares put around each run.
+    around: tuple[Around[Context[Any]], ...] = ()
 
 
 class Repertoire:
@@ -36,7 +41,8 @@ class Repertoire:
         self.parts: dict[str, Part] = {}
         self.policy = policy
         for name, handler in handlers.items():
-            self.parts[name] = Part(handler, counters.of(name), resolve(*self._layers(handler)))
+            around = overridden(handler.queue.middlewares, "around_run")
+            self.parts[name] = Part(handler, counters.of(name), resolve(*self._layers(handler)), around)
 
     def follow(self, policy: Policy) -> None:
         """The policy has changed: runs that start from now on go by the new one."""
@@ -44,11 +50,11 @@ class Repertoire:
         for part in self.parts.values():
             part.settings = resolve(*self._layers(part.handler))
 
-    def settings(self, part: Part, options: bytes) -> RunSettings:
-        """How one task runs. Raises InvalidTask when its options can't be read."""
-        if not options:
+    def settings(self, part: Part, options: TaskOptions) -> RunSettings:
+        """How a task runs that has options of its own."""
+        if (options.max_attempts, options.timeout_s, options.backoff) == (None, None, None):
             return part.settings
-        return resolve(TaskOptions.decode(options), *self._layers(part.handler))
+        return resolve(options, *self._layers(part.handler))
 
     def _layers(self, handler: AnyHandler) -> tuple[TaskOptions, ...]:
         return handler.defaults, _options_of(self.policy), self._environment

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ferryman_worker.counters import Counters
+from ferryman_worker.figures import Figures
 
 if TYPE_CHECKING:
     from ferryman_worker.metrics import Exposition
@@ -30,16 +30,14 @@ class ScrapeLine:
     def __init__(
         self,
         line: socket.socket,
-        counters: Counters,
+        figures: Figures,
         *,
         in_progress: Callable[[], int],
-        beat_errors: Callable[[], int],
         child_died: Callable[[], None],
     ) -> None:
         self._line = line
-        self._counters = counters
+        self._figures = figures
         self._in_progress = in_progress
-        self._beat_errors = beat_errors
         self._child_died = child_died
         self._exposition: Exposition | None = None
         self._answering: asyncio.Task[None] | None = None
@@ -68,14 +66,19 @@ class ScrapeLine:
 
     async def _answer(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         try:
-            text = self._render()
+            text = await self._render()
             await loop.sock_sendall(self._line, _ANSWER.pack(number, len(text)) + text)
         except Exception:
             logger.exception("a scrape failed")
 
-    def _render(self) -> bytes:
+    async def _render(self) -> bytes:
         if self._exposition is None:
-            from ferryman_worker.metrics import Exposition  # a worker that nobody scrapes does without the client
+            # A tenth of a second, in which tasks go on.
+            self._exposition = await asyncio.to_thread(_exposition, self._figures)
+        return self._exposition.render(self._in_progress())
 
-            self._exposition = Exposition(self._counters)
-        return self._exposition.render(self._in_progress(), self._beat_errors())
+
+def _exposition(figures: Figures) -> Exposition:
+    from ferryman_worker.metrics import Exposition  # a worker that nobody scrapes does without the client
+
+    return Exposition(figures)

@@ -36,6 +36,8 @@ class WorkerSettings:
     container: str = ""
     run_dir: Path = Path("/tmp")  # noqa: S108  (a pod's emptyDir; the lock file's name carries the pod's uid)
     termination_log: Path = Path("/dev/termination-log")
+    #: Say of every task when it starts and when it is completed.
+    log_tasks: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], redis_url: str, concurrency: int | None = None) -> WorkerSettings:
@@ -59,6 +61,7 @@ class WorkerSettings:
             container=env.get("FERRYMAN_CONTAINER", ""),
             run_dir=Path(env.get("FERRYMAN_RUN_DIR") or cls.run_dir),
             termination_log=Path(env.get("FERRYMAN_TERMINATION_LOG") or cls.termination_log),
+            log_tasks=_yes_or_no(env, "FERRYMAN_LOG_TASKS"),
         )
 
 
@@ -70,6 +73,13 @@ def _duration(env: Mapping[str, str], name: str, default: int | None) -> int | N
         return duration_ms(text)
     except ValueError as error:
         raise BadSetting(name, str(error)) from error
+
+
+def _yes_or_no(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text not in ("", "0", "1", "false", "true"):
+        raise BadSetting(name, f"{text!r} is neither true nor false")
+    return text in ("1", "true")
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, *, least: int, most: int = 1_000_000) -> int:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ferryman.broker import Broker
+from ferryman.cause import CONTAINER_RESTARTED, Cause
 from ferryman.plan import Plan
+from ferryman.recovery_log import tell_recovered
 from ferryman.workers import WorkerRegistry
 
 logger = logging.getLogger(__name__)
-
-_REASON = "its process ended, and its container runs again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Takeover:
     predecessor: str
     waiting: int
     dead: int
+    cause: Cause
+
+
+class Tally(Protocol):
+    """Counts recovered tasks."""
+
+    def count(self, cause: Cause, waiting: int, dead: int) -> None: ...
 
 
 def take_over(queue: str, slot: str, is_mine: Callable[[str], bool] = lambda worker: False) -> Plan[Takeover | None]:
@@ -38,21 +46,25 @@ def take_over(queue: str, slot: str, is_mine: Callable[[str], bool] = lambda wor
     [predecessor] = yield [registry.in_slot(slot)]
     if predecessor is None or is_mine(predecessor):
         return None
-    [registered] = yield [registry.declare_dead(predecessor, _REASON)]
+    [registered] = yield [registry.declare_dead(predecessor, CONTAINER_RESTARTED)]
     waiting = dead = 0
+    cause = Cause.RESTARTED
     while registered:
         [recovery] = yield [broker.recover(predecessor)]
         if recovery.verdict != "dead":
-            break  # somebody else was faster
+            break  # somebody else recovers the rest
+        tell_recovered(logger, queue, predecessor, recovery)
         waiting += recovery.waiting
         dead += recovery.dead
+        cause = recovery.cause or cause
         if not recovery.left:
-            return Takeover(predecessor, waiting, dead)
-    return None
+            return Takeover(predecessor, waiting, dead, cause)
+    return Takeover(predecessor, waiting, dead, cause) if waiting or dead else None
 
 
-def tell(taken: Takeover) -> None:
-    """Logs it."""
+def tell(taken: Takeover, tally: Tally) -> None:
+    """Logs and counts it."""
+    tally.count(taken.cause, taken.waiting, taken.dead)
     logger.info(
         "recovered %s of this container: %d to waiting, %d to dead", taken.predecessor, taken.waiting, taken.dead
     )

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from ferryman.cause import RESIGNED
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from ferryman.link import Link
 from ferryman.manifest import Manifest
@@ -23,7 +24,7 @@ from ferryman.workers import WorkerInfo, WorkerRegistry
 from ferryman_worker.board import Board, mono_ms
 from ferryman_worker.identity import Identity
 from ferryman_worker.settings import BEATS_PER_TIMEOUT
-from ferryman_worker.takeover import take_over, tell
+from ferryman_worker.takeover import Tally, take_over, tell
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Registrar:
         concurrency: int,
         timeout_ms: int | None,
         end_beats: Callable[[], None],
+        recovered: Tally,
     ) -> None:
         self._link = link
         self._registry = registry
@@ -54,6 +56,7 @@ class Registrar:
         self._fixed_timeout_ms = timeout_ms
         self._timeout_ms = timeout_ms or Policy().worker_timeout_ms
         self._end_beats = end_beats
+        self._recovered = recovered
         #: As Redis was told when this worker registered.
         self._beat_ms = 0
 
@@ -97,7 +100,7 @@ class Registrar:
         safe_ms = min(2 * self._beat_ms, self._board.promised_ms - mono_ms())
         try:
             async with asyncio.timeout(max(safe_ms, 0) / 1_000):
-                await self._link.run(self._registry.hint_gone(worker, why, exempt=True))
+                await self._link.run(self._registry.hint_gone(worker, f"{RESIGNED}{why}", exempt=True))
         except (BrokerError, TimeoutError) as error:
             logger.warning("left without a word: %s; its tasks are recovered by its deadline", error or "no answer")
 
@@ -140,5 +143,5 @@ class Registrar:
             logger.error("what the predecessor of %s held can't be recovered: %s", slot, error)
             return False
         if taken is not None:
-            tell(taken)
+            tell(taken, self._recovered)
         return True

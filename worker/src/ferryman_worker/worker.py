@@ -18,12 +18,14 @@ from typing import Any
 
 from ferryman.broker import Broker
 from ferryman.link import Link
+from ferryman.logs import name_worker
 from ferryman.policy import Policy
 from ferryman.queue import Queue
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.acker import Acker, OwnershipGone
 from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
+from ferryman_worker.dead_hooks import DeadHooks
 from ferryman_worker.fetcher import Fetcher
 from ferryman_worker.listener import Listener
 from ferryman_worker.pool import Pool
@@ -72,7 +74,8 @@ class Worker:
         self.counters = counters
         self._broker = Broker(queue.name)
         self._registry = WorkerRegistry(queue.name)
-        self._acker = Acker(counters)
+        self._dead_hooks = DeadHooks(queue.middlewares)
+        self._acker = Acker(counters, self._dead_hooks)
         self._repertoire = Repertoire(queue.handlers, counters, Policy(), settings.task_timeout_ms)
         self._fetcher: Fetcher | None = None
         self.pool: Pool
@@ -82,7 +85,15 @@ class Worker:
         lifespan: AbstractAsyncContextManager[Any] = self._queue.lifespan() if self._queue.lifespan else nullcontext()
         threads = ThreadPool(self._settings.concurrency, asyncio.get_running_loop())
         async with lifespan as deps:
-            processor = Processor(self._repertoire, self._acker, self.counters, threads, self._processes, deps)
+            processor = Processor(
+                self._repertoire,
+                self._acker,
+                self.counters,
+                threads,
+                self._processes,
+                deps,
+                logging.INFO if self._settings.log_tasks else logging.DEBUG,
+            )
             self.pool = Pool(self._settings.concurrency, processor.process, self._progress)
             processor.work_in(self.pool)
             pulse = Pulse(self._board, self._link, self._queue.name, self._repertoire, self._registrar, self._stop)
@@ -94,6 +105,7 @@ class Worker:
                 self._board.set_ready(False)
                 pulse.end()
                 await self.pool.close()
+                await self._dead_hooks.close(SETTLE_PATIENCE_S)
                 threads.close()
         return self._stop.exit_code
 
@@ -150,6 +162,7 @@ class Worker:
                 await self._registrar.leave(half_joined)
             return None
         worker, policy = joining.result()
+        name_worker(worker)
         self._repertoire.follow(policy)
         logger.info(
             "serving queue %s with %d slots, tasks: %s",

@@ -19,6 +19,7 @@ from ferryman.api.schema import (
 )
 from ferryman.api.services import QueueInPath, TaskIdInPath, UsesServices
 from ferryman.broker import Broker
+from ferryman.headers import trace_context
 from ferryman.inspector import Inspector
 from ferryman.overview import tasks_in
 from ferryman.plan import run_plan_async
@@ -36,6 +37,16 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+Traceparent = Annotated[
+    str,
+    Header(
+        description="W3C trace context: it travels with the tasks, and their runs belong to its trace. "
+        "One that is malformed is ignored.",
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
+Tracestate = Annotated[str, Header(description="Comes with `traceparent`.", examples=["congo=t61rcWkgMzE"])]
+
 
 @router.post(
     "/tasks",
@@ -43,7 +54,13 @@ IdempotencyKey = Annotated[
     responses=changing("invalid-json", "unknown-task", "arguments-too-large", "redis-full", "not-replicated"),
     summary="Enqueue one task or several",
 )
-async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: IdempotencyKey = "") -> EnqueueReply:
+async def enqueue(
+    body: EnqueueBody,
+    services: UsesServices,
+    idempotency_key: IdempotencyKey = "",
+    traceparent: Traceparent = "",
+    tracestate: Tracestate = "",
+) -> EnqueueReply:
     """Puts tasks into their queues.
 
     Names and arguments are checked with what each queue's workers published: an unknown name is refused with the
@@ -51,7 +68,8 @@ async def enqueue(body: EnqueueBody, services: UsesServices, idempotency_key: Id
     """
     many = isinstance(body, TaskRequests)
     requests = body.tasks if isinstance(body, TaskRequests) else [body]
-    taken = await services.intake.take(requests, idempotency_key.strip().strip('"'), many=many)
+    headers = trace_context(traceparent, tracestate)
+    taken = await services.intake.take(requests, idempotency_key.strip().strip('"'), many=many, headers=headers)
     return EnqueueReply(
         ids=[answer.id for _, answer in taken],
         tasks=[EnqueuedTask(queue=queue, id=answer.id, created=answer.created) for queue, answer in taken],

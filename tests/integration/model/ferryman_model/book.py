@@ -41,6 +41,7 @@ class Record:
     deaths: int = 0  # workers that died with it, since it last proved itself
     key: str = ""  # its unique key; while it is dead somebody else may own that
     why_dead: str = ""
+    history: list[tuple[int, str]] = field(default_factory=list)  # of runs that did not end well: (number, outcome)
 
     @property
     def id(self) -> str:
@@ -50,6 +51,10 @@ class Record:
     def suspect(self) -> bool:
         """Two workers died with it: it runs alone."""
         return self.deaths >= 2
+
+    def ended(self, outcome: str) -> None:
+        """A run did not end well. The latest ten are remembered."""
+        self.history = [*self.history, (self.attempt + 1, outcome)][-10:]
 
     @property
     def life(self) -> bytes:

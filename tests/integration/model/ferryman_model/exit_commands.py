@@ -71,10 +71,11 @@ class ExitCommands:
                         not_held.append(outcome.id)
             if isinstance(reply, Outcomes):
                 same("the reply", reply, Outcomes(expected, not_held))
-            else:
-                same("the reply", reply, ExitReply.NOT_HELD if not_held else expected)
             if expected is ExitReply.OK:
                 moved(leaving)
+            if isinstance(reply, ExitReply):
+                spent = verb == "crash" and any(record.state is TaskState.DEAD for record in leaving)
+                same("the reply", reply, ExitReply.NOT_HELD if not_held else ExitReply.DEAD if spent else expected)
 
         title = " ".join([verb, *(f"{outcome.id}#{outcome.token}" for outcome in outcomes)])
         return Command(title, call, judge, {outcome.id: outcome.life for outcome in outcomes})
@@ -98,6 +99,7 @@ class ExitCommands:
 
     def _dead_letter(self, records: list[Record]) -> None:
         for record in records:
+            record.ended("dead")
             record.attempt, record.deaths = record.attempt + 1, 0
             self._book.bury(record, "dead-lettered")
             self._book.counters["failed"] += 1
@@ -105,7 +107,9 @@ class ExitCommands:
     def _crash(self, records: list[Record]) -> None:
         for record in records:
             record.state, record.crashes = TaskState.WAITING, record.crashes + 1
-            if record.crashes >= self._book.settings.crashes_max:
+            is_last = record.crashes >= self._book.settings.crashes_max
+            record.ended("dead" if is_last else "crashed")
+            if is_last:
                 self._book.bury(record, "its processes crashed")
                 self._book.counters["dead_by_crash"] += 1
 
@@ -122,14 +126,15 @@ class ExitCommands:
     def _retry_unspent(self, records: list[Record]) -> None:
         for record in records:
             self._delay(record)
+            record.ended("retried")
             record.deaths = 0
             self._book.counters["retried"] += 1
 
     def _retry(self, records: list[Record]) -> None:
+        self._retry_unspent(records)
         for record in records:
             record.attempt += 1
             self._book.counters["failed"] += 1
-        self._retry_unspent(records)
 
     def _delay(self, record: Record) -> None:
         record.state, record.due_ms = TaskState.DELAYED, self._book.clock.now_ms + RETRY_AFTER_MS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ferryman.history import read_history
 from ferryman.inspector import QueueStats
 from ferryman.keys import MARKER
 from ferryman.task import TaskState
@@ -59,6 +60,8 @@ def _records(book: Book, photo: Photo) -> None:
     same("tasks", photo.task.keys(), book.records.keys())
     for id, record in book.records.items():
         same(f"the record of {id}", _spent(photo.task[id]), _known(record))
+        runs = [(run.attempt, run.outcome) for run in read_history(photo.task[id].get("history", ""))]
+        same(f"the history of {id}", runs, record.history)
 
 
 def _spent(fields: Fields) -> dict[str, str | int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ferryman.broker import Broker
+from ferryman.cause import Cause
 from ferryman.protocol import Promoted, Recovery, Trimmed
 from ferryman.task import TaskState
 from ferryman.workers import WorkerRegistry
@@ -59,7 +60,9 @@ class SchedulerCommands:
             for record in taken:
                 self._take_back(member, record)
             to_dead = sum(record.state is TaskState.DEAD for record in taken)
-            same("the reply", reply, Recovery("dead", len(taken) - to_dead, to_dead, len(member.held)))
+            cause = Cause.OTHER if member.hint else Cause.DEADLINE
+            outcomes = tuple((record.id, record.history[-1][1]) for record in taken)
+            same("the reply", reply, Recovery("dead", len(taken) - to_dead, to_dead, len(member.held), cause, outcomes))
             self._book.counters["recovered"] += len(taken)
             self._book.counters["dead_by_crash"] += to_dead
             if not member.held:
@@ -123,3 +126,5 @@ class SchedulerCommands:
         else:
             record.state = TaskState.WAITING
             record.deaths += not member.exempt
+        is_dead = record.state is TaskState.DEAD
+        record.ended("dead" if is_dead else "crashed" if charged else "recovered")

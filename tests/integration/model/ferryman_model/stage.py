@@ -14,7 +14,7 @@ from ferryman.call import Call, command
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.keys import Keys
 from ferryman.link import SyncLink, _Talk
-from ferryman.scripts import Script
+from ferryman.scripts import Script, load
 from ferryman_model.photo import PHOTOGRAPH, Photo, develop
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class _TimedTalk(_Talk):
     """Sends scripts that read our clock."""
 
     def __init__(self, link: SyncLink, alter: Alter) -> None:
-        super().__init__(link.client)
+        super().__init__(link.client, load)
         self._alter = alter
         self._altered: dict[str, Script] = {}
 

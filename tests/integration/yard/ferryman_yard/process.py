@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 APP = Path(__file__).with_name("app.py")
+#: Chosen by the environment's YARD_APP.
+TOLD_APP = Path(__file__).with_name("told_app.py")
 
 
 class WorkerProcess:
@@ -30,7 +32,7 @@ class WorkerProcess:
         }
         with self.log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ferryman_worker", "bench", "--app", str(APP)],
+                [sys.executable, "-m", "ferryman_worker", "bench", "--app", env.get("YARD_APP", str(APP))],
                 env={**os.environ, **{name: value for name, value in settings.items() if value}},
                 stderr=stderr,
                 start_new_session=True,

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from ferryman_bench import AgingClock, Bench
 
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.task import Task
-from ferryman.testing import AgingClock, Bench
 from ferryman_yard.process import WorkerProcess, in_pod
 
 
