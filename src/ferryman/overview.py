@@ -47,3 +47,16 @@ def remarks(stats: QueueStats) -> str:
     if stats.unaccounted:
         noticed.append(f"{stats.unaccounted} unaccounted")
     return ", ".join(noticed)
+
+
+def severity(stats: QueueStats) -> int:
+    """How soon a person should look at a queue: 0 not at all, 5 first of all."""
+    if stats.unaccounted:
+        return 5
+    if stats.orphaned:
+        return 4
+    if stats.waiting and not stats.workers and not stats.hold:
+        return 3
+    if stats.parked:
+        return 2
+    return 1 if stats.dead or stats.hold else 0

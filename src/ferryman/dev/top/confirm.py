@@ -1,4 +1,4 @@
-"""Asks before something that cannot be undone."""
+"""Asks before something that cannot be undone, or that a person did not mean."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Confirm(ModalScreen[bool]):
     """A question; `y` is yes, everything else is no."""
 
     CSS = """
-    Confirm { align: center middle; }
-    Confirm > Vertical { width: auto; max-width: 90%; height: auto; padding: 1 2; }
-    Confirm > Vertical { border: thick $error; background: $surface; }
+    Confirm { align: center middle; background: transparent; }
+    Confirm > Vertical { width: auto; max-width: 95%; height: auto; padding: 1 2; }
+    Confirm > Vertical { border: heavy ansi_red; background: ansi_default; }
+    Confirm Label { width: auto; max-width: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
@@ -31,8 +32,8 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The question and the keys."""
         with Vertical():
-            yield Label(self._question)
-            yield Label("\ny = yes; n, Esc or Enter = no")
+            yield Label(self._question, markup=False)
+            yield Label("\ny = yes; n, Esc or Enter = no", markup=False)
 
     def action_answer(self, yes: bool) -> None:
         """Closes with the answer."""

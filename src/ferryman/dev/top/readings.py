@@ -1,70 +1,103 @@
-"""Readings: what `ferryman top` shows, read in one go, and the rates between two of them."""
+"""Readings: what a screen of `ferryman top` needs, in one pipelined round trip of bounded size.
+
+Only the queues on the screen are read each time, and in turn a few of the others, so that the list can be sorted and
+the number of those in trouble is known. The cost of a refresh does not grow with the number of queues.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
 
-from ferryman.inspector import QueueStats
+from ferryman.call import Call
+from ferryman.errors import BrokerError, InvalidTask
+from ferryman.glance import Glances
+from ferryman.inspector import Inspector, QueueStats, queues_counted, queues_known
 from ferryman.link import Link
-from ferryman.overview import figures_of, remarks
-from ferryman.plan import Plan, run_plan_async
+from ferryman.task import check_queue_name
 from ferryman.workers import WorkerRegistry, WorkerRow
 
-_WORKERS_AT_MOST = 200
+#: Queues read in one refresh that are not on the screen.
+OTHERS_PER_READING: Final = 25
+#: Workers listed; a queue with more shows those that have been silent longest.
+WORKERS_AT_MOST: Final = 100
+#: Tasks shown of the chosen worker.
+HELD_AT_MOST: Final = 10
+#: Dead tasks listed, the newest.
+DEAD_AT_MOST: Final = 100
+
+
+class Pane(Enum):
+    """What the lower list shows of the chosen queue."""
+
+    WORKERS = "workers"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is on the screen, and so must be read. `dead_at_most` is as far as a person has scrolled."""
+
+    known: int  # queues whose names are known already
+    queues: tuple[str, ...] = ()
+    chosen: str | None = None
+    pane: Pane = Pane.WORKERS
+    worker: str | None = None
+    dead_at_most: int = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything at about one moment. `workers` are those of the chosen queue."""
+    """Everything at about one moment. `workers`, `held` and `dead` are the chosen queue's, where the view has them."""
 
+    view: View
+    known: int  # queues
+    names: Sequence[str] | None  # of all of them, when they have changed
     figures: Mapping[str, QueueStats]
-    workers: Sequence[WorkerRow]
+    refused: Mapping[str, str]  # queues that Redis could not read, and why
+    workers: Sequence[WorkerRow] | None = None
+    held: Glances | None = None
+    dead: Glances | None = None
 
 
-async def read(link: Link, queue: str | None) -> Reading:
-    """All queues, and the workers of `queue`."""
-    return await run_plan_async(link, _reading(queue))
+async def read(link: Link, view: View) -> Reading:
+    """One round trip; a second one when there are new queues. Raises BrokerUnavailable.
 
-
-def _reading(queue: str | None) -> Plan[Reading]:
-    figures = yield from figures_of()
-    workers: list[WorkerRow] = []
-    if queue:
-        [workers] = yield [WorkerRegistry(queue).list(_WORKERS_AT_MOST)]
-    return Reading({one.queue: one for one in figures}, workers)
-
-
-def queue_cells(now: QueueStats, before: QueueStats | None) -> tuple[str, ...]:
-    """A queue's row: its name, and figures that people compare from line to line."""
-    return (
-        now.queue,
-        f"{now.waiting:,}",
-        f"{now.active:,}",
-        f"{now.delayed:,}",
-        f"{now.dead:,}",
-        _rate(now, before),
-        f"{now.completed:,}",
-        f"{now.failed:,}",
-        f"{now.workers}",
-        f"{now.oldest_waiting_s:.1f}s" if now.waiting else "-",
-        remarks(now),
+    A damaged queue is no reason to show nothing of the others: what its call was refused for stands in its place.
+    """
+    calls: list[Call[Any]] = [queues_counted(), *(Inspector(queue).stats() for queue in view.queues)]
+    details = _details(view)
+    replies = await link.run_all([*calls, *details.values()])
+    count, stats, rest = replies[0], replies[1 : len(calls)], replies[len(calls) :]
+    names = await link.run(queues_known()) if count != view.known else None
+    found = {name: reply for name, reply in zip(details, rest, strict=True) if not isinstance(reply, BrokerError)}
+    by_queue = dict(zip(view.queues, stats, strict=True))
+    return Reading(
+        view=view,
+        known=count,
+        names=None if names is None else [name for name in names if _is_name(name)],
+        figures={queue: reply for queue, reply in by_queue.items() if isinstance(reply, QueueStats)},
+        refused={queue: str(reply) for queue, reply in by_queue.items() if isinstance(reply, BrokerError)},
+        **found,
     )
 
 
-def worker_cells(row: WorkerRow, now_ms: int) -> tuple[str, ...]:
-    """A worker's row."""
-    if row.deadline_ms == 0:
-        state = "dead, its tasks are being recovered"
-    elif row.deadline_ms < now_ms:
-        state = "silent"
-    else:
-        state = "draining" if row.draining else "alive"
-    return row.id, f"{row.active}/{row.concurrency}", state, row.app, row.version
+def _details(view: View) -> dict[str, Call[Any]]:
+    """Calls by the field of Reading that they fill."""
+    if view.chosen is None:
+        return {}
+    if view.pane is Pane.DEAD:
+        return {"dead": Inspector(view.chosen).dead(min(view.dead_at_most, DEAD_AT_MOST))}
+    calls: dict[str, Call[Any]] = {"workers": WorkerRegistry(view.chosen).list(WORKERS_AT_MOST)}
+    if view.worker is not None:
+        calls["held"] = Inspector(view.chosen).held(view.worker, HELD_AT_MOST)
+    return calls
 
 
-def _rate(now: QueueStats, before: QueueStats | None) -> str:
-    elapsed_ms = now.now_ms - before.now_ms if before else 0
-    if before is None or elapsed_ms <= 0:
-        return "-"
-    return f"{max(0, now.completed - before.completed) * 1000 / elapsed_ms:,.0f}"
+def _is_name(name: str) -> bool:
+    try:
+        return bool(check_queue_name(name))
+    except InvalidTask:
+        return False  # nobody's but who wrote it there by hand

@@ -1,0 +1,93 @@
+"""Details: the lower list as a table: the chosen queue's workers and what they hold, or its dead tasks.
+
+Keys are `w:<worker>` and `t:<task>`; `more:` ends a list that is longer than what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ferryman.dev.top.columns import laid_out
+from ferryman.dev.top.readings import Pane, Reading
+from ferryman.dev.top.rows import Table
+from ferryman.dev.top.tables import dead_columns, held_columns, worker_columns
+from ferryman.glance import Glances
+from ferryman.workers import WorkerRow
+
+_MORE = "more:"
+
+
+def worker_of(key: str | None, before: str | None) -> str | None:
+    """The chosen worker when the cursor stands on `key`: a worker's own line, or one of what it holds."""
+    return key[2:] if key and key.startswith("w:") else before
+
+
+def task_of(key: str | None) -> str | None:
+    """The task that `key` stands for."""
+    return key[2:] if key and key.startswith("t:") else None
+
+
+def tabs(pane: Pane, workers: int | None, dead: int | None) -> str:
+    """What the lower list shows, and the key for what it could show."""
+    names = {Pane.WORKERS: ("w", f"workers {_count(workers)}"), Pane.DEAD: ("e", f"dead {_count(dead)}")}
+    return "   ".join(f"[{name}]" if one is pane else f"{key} {name}" for one, (key, name) in names.items())
+
+
+def details(pane: Pane, reading: Reading | None, chosen: str | None, worker: str | None) -> Table:
+    """The table for the chosen queue; empty, with a word why, until it was read."""
+    if chosen is None:
+        return _nothing("")
+    if reading is None or reading.view.chosen != chosen or reading.view.pane is not pane:
+        return _nothing("reading…")
+    if pane is Pane.DEAD:
+        return _dead(reading.dead)
+    return _workers(reading, worker)
+
+
+def by_name(workers: Sequence[WorkerRow]) -> list[WorkerRow]:
+    """Those that are silent or declared dead first; apart from that a list that stands still."""
+    return sorted(workers, key=lambda row: (row.deadline_ms != 0 and row.left_ms >= 0, row.id))
+
+
+def _workers(reading: Reading, worker: str | None) -> Table:
+    if reading.workers is None:
+        return _nothing("the workers can't be read")
+    rows = {f"w:{row.id}": row for row in by_name(reading.workers)}
+    held = reading.held if reading.view.worker == worker else None
+    tasks = {f"t:{task.id}": task for task in (held.tasks if held else ())}
+    more = held.total - len(tasks) if held else 0
+    keys: list[str] = []
+    for key in rows:
+        keys.append(key)
+        if key == f"w:{worker}":
+            keys += [*tasks, *([_MORE] if more else [])]
+
+    def line(key: str, width: int) -> str:
+        if key == _MORE:
+            return f"  and {more:,} more"
+        if key in tasks:
+            return laid_out(held_columns(), width).line(tasks[key])
+        return laid_out(worker_columns(), width).line(rows[key])
+
+    return Table(keys, lambda width: laid_out(worker_columns(), width).heading(), line, "no workers")
+
+
+def _dead(dead: Glances | None) -> Table:
+    if dead is None:
+        return _nothing("the dead tasks can't be read")
+    tasks = {f"t:{task.id}": task for task in dead.tasks}
+    more = dead.total - len(tasks)
+
+    def line(key: str, width: int) -> str:
+        return f"and {more:,} more" if key == _MORE else laid_out(dead_columns(), width).line(tasks[key])
+
+    keys = [*tasks, *([_MORE] if more else [])]
+    return Table(keys, lambda width: laid_out(dead_columns(), width).heading(), line, "no dead tasks")
+
+
+def _nothing(why: str) -> Table:
+    return Table((), lambda _: "", lambda key, _: key, why)
+
+
+def _count(number: int | None) -> str:
+    return "…" if number is None else f"{number:,}"

@@ -1,0 +1,116 @@
+"""Tables: what stands in the columns of queues, workers, held tasks and dead tasks. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ferryman.cli.output import duration
+from ferryman.dev.top.cells import amount, sparkline
+from ferryman.dev.top.columns import Column
+from ferryman.dev.top.samples import Samples
+from ferryman.dev.top.words import first_line, harmless, run_of, worker_name, worker_state
+from ferryman.glance import Glance
+from ferryman.inspector import QueueStats
+from ferryman.overview import remarks, severity
+from ferryman.workers import WorkerRow
+
+_WIDE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """What is known of a queue; `stats` is None until it was read, `refused` says why it can't be."""
+
+    name: str
+    stats: QueueStats | None
+    samples: Samples
+    refused: str = ""
+
+
+def queue_columns(longest_name: int) -> list[Column[QueueRow]]:
+    """The list of queues. A `!` before the name: there is something to notice."""
+
+    def figure(title: str, rank: int, name: str, width: int = 7) -> Column[QueueRow]:
+        return Column(title, width, lambda row, _: amount(getattr(row.stats, name)) if row.stats else "·", rank)
+
+    return [
+        Column("", 1, lambda row, _: "!" if needs_a_look(row) else " ", 1, right=False),
+        Column("QUEUE", 10, lambda row, _: row.name, 0, right=False, most=max(10, longest_name)),
+        figure("WAITING", 2, "waiting"),
+        figure("ACTIVE", 3, "active", 6),
+        figure("DEAD", 4, "dead", 6),
+        Column("OLDEST", 6, lambda row, _: oldest(row.stats), 5),
+        Column("DONE/S", 6, lambda row, _: done(row.samples), 6),
+        Column("LAST MINUTE", 12, lambda row, width: sparkline(row.samples.waiting(width)), 7, right=False),
+        figure("DELAYED", 8, "delayed"),
+        figure("WORKERS", 9, "workers"),
+        figure("FAILED", 11, "failed"),
+        Column("REMARKS", 14, lambda row, _: noticed(row), 10, right=False, most=_WIDE),
+    ]
+
+
+def worker_columns() -> list[Column[WorkerRow]]:
+    """The workers of a queue."""
+    return [
+        Column("WORKER", 14, lambda row, width: _end_of(worker_name(row), width), 0, right=False, most=52),
+        Column("HOLDS", 7, lambda row, _: f"{row.active}/{row.concurrency}", 1),
+        Column("STATE", 10, lambda row, _: worker_state(row), 2, right=False, most=22),
+        Column("APP", 12, lambda row, _: harmless(row.app), 4, right=False),
+        Column("VERSION", 8, lambda row, _: harmless(row.version), 5, right=False),
+    ]
+
+
+def held_columns() -> list[Column[Glance]]:
+    """What a worker holds, below its line."""
+    return [
+        Column("  ID", 13, lambda task, _: f"  {task.id}", 0, right=False, most=26),
+        Column("TASK", 10, lambda task, _: task.name, 2, right=False, most=30),
+        Column("HELD", 6, lambda task, _: duration(task.since_s), 1),
+        Column("RUN", 12, lambda task, _: run_of(task), 3, right=False, most=24),
+    ]
+
+
+def dead_columns() -> list[Column[Glance]]:
+    """The dead tasks of a queue."""
+    return [
+        Column("DEAD FOR", 8, lambda task, _: duration(task.since_s), 1),
+        Column("TASK", 10, lambda task, _: task.name, 2, right=False, most=24),
+        Column("ID", 12, lambda task, _: task.id, 4, right=False, most=24),
+        Column("RUNS", 4, lambda task, _: str(task.attempt + task.crashes), 5),
+        Column("ERROR", 14, lambda task, _: first_line(task.error), 0, right=False, most=_WIDE),
+    ]
+
+
+def needs_a_look(row: QueueRow) -> bool:
+    """Whether a person should notice it."""
+    return bool(row.refused) or (row.stats is not None and severity(row.stats) > 0)
+
+
+def noticed(row: QueueRow) -> str:
+    """What there is to notice, in words."""
+    if row.refused:
+        return f"can't be read: {harmless(row.refused)}"
+    if row.stats is None:
+        return "not read yet"
+    dead = f"{amount(row.stats.dead)} dead" if row.stats.dead else ""
+    return ", ".join(filter(None, (remarks(row.stats), dead)))
+
+
+def oldest(stats: QueueStats | None) -> str:
+    """How long the oldest waiting task has waited."""
+    if stats is None:
+        return "·"
+    return duration(stats.oldest_waiting_s) if stats.waiting else "-"
+
+
+def done(samples: Samples) -> str:
+    """Tasks completed a second, lately."""
+    rate = samples.done_per_s()
+    if rate is None:
+        return "·"
+    return f"{rate:.1f}" if 0 < rate < 9.95 else amount(rate)
+
+
+def _end_of(name: str, width: int) -> str:
+    """Of a name that is too long its end, which tells it from its neighbours."""
+    return name if len(name) <= width else "…" + name[1 - width :]
