@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,10 +35,15 @@ await fetch("/report", {method: "POST", body: JSON.stringify(met)});
 
 
 class Origin:
-    """A web server with one page, which sends `requests` when a browser opens it, and then reports."""
+    """A web server with one page, which sends `requests` when a browser opens it, and then reports.
+
+    With `behind` and `token` it passes what comes under /ferryman/ on to that address, with that token, and keeps the
+    Host, as an Ingress before Grafana does.
+    """
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.behind, self.token = "", ""
         self.reports: queue.Queue[list[dict[str, Any]]] = queue.Queue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -57,12 +64,26 @@ class Origin:
                 self._answer(body)
 
             def do_POST(self) -> None:
+                if origin.behind and self.path.startswith("/ferryman/"):
+                    self._pass_on(self.path.removeprefix("/ferryman"))
+                    return
                 origin.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self._answer(b"")
 
-            def _answer(self, body: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+            def _pass_on(self, path: str) -> None:
+                kept = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = kept | {"Authorization": f"Bearer {origin.token}"}
+                asked = urllib.request.Request(f"{origin.behind}{path}", body, headers, method="POST")
+                try:
+                    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+                        self._answer(answer.read(), answer.status, "application/json")
+                except urllib.error.HTTPError as refusal:
+                    self._answer(refusal.read(), refusal.code, "application/problem+json")
+
+            def _answer(self, body: bytes, status: int = 200, kind: str = "text/html; charset=utf-8") -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

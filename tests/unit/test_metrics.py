@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,17 @@ from ferryman_dashboards.linter import selectors
 from ferryman_metrics import LABELS, Exported, exported, render
 from ferryman_metrics.exported import read
 from ferryman_metrics.labels import label
+from ferryman_scheduler.metrics import Metrics as SchedulerMetrics
+from ferryman_worker.board import Board
 from ferryman_worker.counters import NAMES_AT_MOST, OTHER, UNKNOWN, Counters
+from ferryman_worker.figures import Figures
+from ferryman_worker.ledger import Ledger
 from ferryman_worker.metrics import Exposition
+from ferryman_worker.usage import Processes
+from prometheus_client.parser import text_string_to_metric_families
+
+from ferryman.api.metrics import QUEUES_AT_MOST, ApiMetrics
+from ferryman.cause import Cause
 
 ROOT = Path(__file__).parents[2]
 METRICS = exported()
@@ -46,11 +56,25 @@ def test_no_label_holds_an_id_a_pod_or_a_text(metric: Exported) -> None:
 
 
 @each_metric
+def test_no_label_is_one_that_prometheus_adds(metric: Exported) -> None:
+    """It would become `exported_…`, or need honorLabels."""
+    assert not {"namespace", "pod", "container", "endpoint", "job", "instance", "service"} & metric.labels.keys()
+
+
+@each_metric
 def test_every_label_is_explained_and_bounded(metric: Exported) -> None:
-    for name, values in metric.labels.items():
+    for name in metric.labels:
         known = label(metric.name, name)
+        values = {value for one in METRICS if one.name == metric.name for value in one.labels.get(name, ())}
         assert known.meaning.endswith(".")
         assert known.bound or 1 < len(values) <= 20
+        assert not known.values or known.values.keys() == values
+
+
+@each_metric
+def test_a_metric_of_several_programs_is_the_same_in_all(metric: Exported) -> None:
+    same = [one for one in METRICS if one.name == metric.name]
+    assert len({(one.type, one.help, one.buckets) for one in same}) == 1
 
 
 def test_no_explanation_is_left_over() -> None:
@@ -77,8 +101,12 @@ def test_a_metric_without_a_sample_is_an_error() -> None:
 # Names that explode
 
 
+def figures(counters: Counters) -> Figures:
+    return Figures(counters, Board(), Ledger(), Processes(beat=os.getpid(), pool=None))
+
+
 def labels_of(counters: Counters) -> frozenset[str]:
-    text = Exposition(counters).render(in_progress=0, beat_errors=0).decode()
+    text = Exposition(figures(counters)).render(in_progress=0).decode()
     (tasks,) = [metric for metric in read("worker", text) if metric.name == "ferryman_tasks_total"]
     return tasks.labels["task"]
 
@@ -110,6 +138,19 @@ def test_the_first_handlers_keep_their_names_in_every_worker() -> None:
     forwards.know(*names)
     backwards.know(*reversed(names))
     assert labels_of(forwards) == labels_of(backwards)
+
+
+def test_queues_that_clients_invent_share_one_label() -> None:
+    api, scheduler = ApiMetrics(), SchedulerMetrics()
+    for n in range(3 * QUEUES_AT_MOST):
+        api.enqueued(f"q{n}", 1)
+        scheduler.promoted(f"q{n}", 1, 0)
+        scheduler.recovered(f"q{n}", 1, 0, Cause.DEADLINE)
+    for text, name in ((api.render()[0], "ferryman_enqueued"), (scheduler.text(), "ferryman_recovered")):
+        (family,) = [one for one in text_string_to_metric_families(text.decode()) if one.name == name]
+        assert len({sample.labels["queue"] for sample in family.samples}) == QUEUES_AT_MOST + 1
+        assert sum(sample.value for sample in family.samples) == 3 * QUEUES_AT_MOST
+        assert sum(one.value for one in family.samples if one.labels["queue"] == OTHER) == 2 * QUEUES_AT_MOST
 
 
 # Alerts

@@ -8,13 +8,17 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from ferryman_dashboards.checks import RUNBOOKS
 from ferryman_dashboards.panels import DATASOURCE, Panels
 
 TAG = "ferryman"
 
 
 def page(uid: str, title: str, description: str) -> dashboard.Dashboard:
-    """An empty page with the variable `datasource`: the last hour, refreshed every 10 s, not editable by hand."""
+    """An empty page with the variables `datasource` and `runbooks` and the links that all pages have.
+
+    It shows the last hour, is refreshed every 10 s, and is not editable by hand.
+    """
     return (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -35,7 +39,16 @@ def page(uid: str, title: str, description: str) -> dashboard.Dashboard:
             .icon("external link")
             .tooltip("The other Ferryman dashboards")
         )
+        .link(
+            dashboard.DashboardLink("Runbooks")
+            .type(DashboardLinkType.LINK)
+            .url("${runbooks}")
+            .target_blank(True)
+            .icon("doc")
+            .tooltip("How to look and what to do, a page for each alert")
+        )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(dashboard.ConstantVariable("runbooks").value(RUNBOOKS))
     )
 
 

@@ -1,4 +1,4 @@
-"""The rules of Grafana's dashboard-linter that concern Prometheus, on dashboards as build_all gives them.
+"""The rules of Grafana's dashboard-linter, on dashboards as build_all gives them.
 
 The linter is a Go program of its own. These rules have its names and intent, so its `.lint` file applies to both.
 """
@@ -16,11 +16,18 @@ UNITS = {"short", "none", "s", "ops", "reqps", "percentunit", "bytes"}
 
 
 def panels(board: Board) -> list[Any]:
+    """What a person sees: not the rows that panels lie under."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
+def data_panels(board: Board) -> list[Any]:
+    """Panels that show data; of the others the linter asks no data source, unit or query."""
+    return [panel for panel in panels(board) if panel["type"] != "text"]
+
+
 def targets(board: Board) -> Iterator[tuple[Any, Any]]:
-    return ((panel, target) for panel in panels(board) for target in panel["targets"])
+    """Every query with its panel."""
+    return ((panel, target) for panel in data_panels(board) for target in panel.get("targets", ()))
 
 
 def parse(expr: str) -> promql_parser.Expr:
@@ -60,8 +67,15 @@ def template_label_promql_rule(board: Board) -> Iterator[str]:
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
-            if found is None or not selectors(found[1]):
+            if found is None or not _selects(found[1]):
                 yield f"variable {variable['name']} is no label_values(selector, label)"
+
+
+def _selects(expr: str) -> bool:
+    try:
+        return bool(selectors(expr))
+    except ValueError:
+        return False
 
 
 def template_on_time_change_reload_rule(board: Board) -> Iterator[str]:
@@ -81,7 +95,7 @@ def template_instance_rule(board: Board) -> Iterator[str]:
 
 
 def panel_datasource_rule(board: Board) -> Iterator[str]:
-    for panel in panels(board):
+    for panel in data_panels(board):
         asked = [panel["datasource"], *(t["datasource"] for t in panel["targets"])]
         if any(source != {"type": "prometheus", "uid": "$datasource"} for source in asked):
             yield f"{panel['title']}: does not use $datasource"
@@ -94,14 +108,20 @@ def panel_title_description_rule(board: Board) -> Iterator[str]:
 
 
 def panel_units_rule(board: Board) -> Iterator[str]:
-    for panel in panels(board):
-        if panel["fieldConfig"]["defaults"].get("unit") not in UNITS:
+    for panel in data_panels(board):
+        looks = [
+            prop["value"]
+            for over in panel["fieldConfig"]["overrides"]
+            for prop in over["properties"]
+            if prop["id"] == "unit"
+        ]
+        if not {panel["fieldConfig"]["defaults"].get("unit"), *looks} <= UNITS:
             yield f"{panel['title']}: has no unit that Grafana knows"
 
 
 def panel_no_targets_rule(board: Board) -> Iterator[str]:
-    for panel in board["panels"]:
-        if panel["type"] != "row" and not panel.get("targets"):
+    for panel in data_panels(board):
+        if not panel.get("targets"):
             yield f"{panel['title']}: asks nothing"
 
 
@@ -113,9 +133,17 @@ def target_promql_rule(board: Board) -> Iterator[str]:
             yield f"{panel['title']}: {error}"
 
 
-def target_rate_interval_rule(board: Board) -> Iterator[str]:
+def target_logql_rule(board: Board) -> Iterator[str]:
+    # Nothing here reads LogQL, so a query to Loki would be one that nobody has checked.
     for panel, target in targets(board):
-        if any(length != "$__rate_interval" for length in re.findall(r"\[(.+?)]", target["expr"])):
+        if target.get("datasource", {}).get("type") == "loki":
+            yield f"{panel['title']}: asks Loki, and no rule here reads its queries"
+
+
+def target_rate_interval_rule(board: Board) -> Iterator[str]:
+    # As in the linter, only rate() and irate(): increase() may look at all that the page shows.
+    for panel, target in targets(board):
+        if any(length != "$__rate_interval" for length in re.findall(r"\bi?rate\([^()\[]*\[(.+?)]", target["expr"])):
             yield f"{panel['title']}: a range other than $__rate_interval"
 
 

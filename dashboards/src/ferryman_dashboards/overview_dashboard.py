@@ -1,22 +1,22 @@
 """All queues on one page: which of them needs somebody, and since when.
 
-At one queue the lines are that queue's; at 500 every graph shows the ten that matter most, and the table all.
-Queue figures come from the operator only, which may overlap with its successor for a scrape: `max`, never `sum`
-over exporters.
+At one queue the lines are that queue's; at 500 every graph shows the ten that matter most in the time that is shown,
+and the table all. Queue figures come from the operator only, which may overlap with its successor for a scrape: `max`,
+never `sum` over exporters.
 """
 
 from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.models.dashboard import VariableOption
 
 from ferryman_dashboards.frame import label_variable, page, section
-from ferryman_dashboards.panels import ZERO_IS_GOOD, Panels, Steps, figure, graph
+from ferryman_dashboards.panels import FAILURE_STEPS, LATE_STEPS, ZERO_IS_GOOD, Panels, Steps, figure, graph
 from ferryman_dashboards.queue_table import Column, queue_table
 
 WHERE = 'queue_namespace=~"$namespace"'
 BY_QUEUE = "queue_namespace, queue"
 
-AGE_STEPS: Steps = [(None, "green"), (60, "orange"), (300, "red")]
-FAILURE_STEPS: Steps = [(None, "green"), (0.05, "orange"), (0.25, "red")]
+OLDEST, TARGET = "ferryman_queue_oldest_waiting_seconds", "ferryman_queue_target_latency_seconds"
+ZERO_IS_USUAL: Steps = [(None, "green"), (1, "orange")]
 LEGEND = "{{queue_namespace}}/{{queue}}"
 
 
@@ -45,9 +45,12 @@ def _tasks_in(state: str) -> str:
     return _each("ferryman_queue_tasks", f',state="{state}"')
 
 
+def _events(event: str) -> str:
+    return f'ferryman_queue_events_total{{{WHERE},event="{event}"}}'
+
+
 def _rate_of(event: str) -> str:
-    rate = f'rate(ferryman_queue_events_total{{{WHERE},event="{event}"}}[$__rate_interval])'
-    return f"max by ({BY_QUEUE}) ({rate})"
+    return f"max by ({BY_QUEUE}) (rate({_events(event)}[$__rate_interval]))"
 
 
 def _failures() -> str:
@@ -55,12 +58,29 @@ def _failures() -> str:
     return f"{failed} / clamp_min({completed} + {failed}, 0.001)"
 
 
+def _ten(expr: str, over_time: str) -> str:
+    """The ten queues for which `over_time`, one figure for all the time that is shown, is highest.
+
+    A plain topk() would choose anew at each point and draw pieces of many lines.
+    """
+    return f"{expr} and on ({BY_QUEUE}) topk(10, max by ({BY_QUEUE}) ({over_time}))"
+
+
+def _ten_by_peak(metric: str, matchers: str = "") -> str:
+    peak = f"max_over_time({metric}{{{WHERE}{matchers}}}[$__range] @ end())"
+    return _ten(_each(metric, matchers), peak)
+
+
+def _ten_by_count(expr: str, event: str) -> str:
+    return _ten(expr, f"increase({_events(event)}[$__range] @ end())")
+
+
 def _now() -> Panels:
-    oldest = _each("ferryman_queue_oldest_waiting_seconds")
+    waiting, late = _tasks_in("waiting"), f"{_each(OLDEST)} > bool {_each(TARGET)}"
     return [
-        figure("Queues", "TaskQueues that the operator measures.", f"count({_tasks_in('waiting')})", width=2),
-        figure("Waiting", "Tasks that could run now, in all queues.", f"sum({_tasks_in('waiting')})", width=3),
-        figure("Active", "Tasks that a worker holds, in all queues.", f"sum({_tasks_in('active')})", width=3),
+        figure("Queues", "TaskQueues that the operator measures.", f"count({waiting})", width=2),
+        figure("Waiting", "Tasks that could run now, in all queues.", f"sum({waiting})", width=2),
+        figure("Active", "Tasks that a worker holds, in all queues.", f"sum({_tasks_in('active')})", width=2),
         figure(
             "Throughput",
             "Tasks completed per second, in all queues.",
@@ -70,19 +90,31 @@ def _now() -> Panels:
             decimals=1,
         ),
         figure(
-            "Oldest waiting",
-            "Age of the task that has waited longest in any queue. Compare it with that queue's targetLatency.",
-            f"max({oldest})",
+            "Late queues",
+            "Queues whose oldest task waits longer than their targetLatency. The table below has them on top.",
+            f"sum({late})",
             width=3,
-            unit="s",
-            decimals=0,
-            steps=AGE_STEPS,
+            steps=ZERO_IS_GOOD,
+        ),
+        figure(
+            "At the ceiling",
+            "Late queues that have as many workers as their maxReplicas allows.",
+            f"sum(({late}) * ({_each('ferryman_workers_wanted')} >= bool {_each('ferryman_workers_max')}))",
+            width=2,
+            steps=ZERO_IS_USUAL,
+        ),
+        figure(
+            "On hold",
+            "Queues that give out no tasks because a person or a stopPolicy says so.",
+            f"sum({_each('ferryman_queue_hold')})",
+            width=2,
+            steps=ZERO_IS_USUAL,
         ),
         figure(
             "Dead",
             "Tasks that were given up and wait for a person, in all queues.",
             f"sum({_tasks_in('dead')})",
-            width=3,
+            width=2,
             steps=ZERO_IS_GOOD,
         ),
         figure(
@@ -94,10 +126,10 @@ def _now() -> Panels:
             steps=ZERO_IS_GOOD,
         ),
         figure(
-            "Queues without Redis",
+            "Without Redis",
             "Queues whose Redis the operator cannot reach. Their workers are held as they are.",
             f"sum(1 - min by ({BY_QUEUE}) (ferryman_queue_broker_reachable{{{WHERE}}}))",
-            width=3,
+            width=2,
             steps=ZERO_IS_GOOD,
         ),
         figure(
@@ -112,12 +144,13 @@ def _now() -> Panels:
 
 def _all_queues() -> table.Panel:
     columns = [
+        Column("Of target", f"{_each(OLDEST)} / {_each(TARGET)}", unit="percentunit", steps=LATE_STEPS),
+        Column("Oldest", _each(OLDEST), unit="s"),
+        Column("Target", _each(TARGET), unit="s"),
         Column("Waiting", _tasks_in("waiting")),
         Column("Active", _tasks_in("active")),
         Column("Scheduled", _tasks_in("delayed")),
         Column("Dead", _tasks_in("dead"), steps=ZERO_IS_GOOD),
-        Column("Oldest", _each("ferryman_queue_oldest_waiting_seconds"), unit="s", steps=AGE_STEPS),
-        Column("Target", _each("ferryman_queue_target_latency_seconds"), unit="s"),
         Column("Completed", _rate_of("completed"), unit="ops", decimals=1),
         Column("Failures", _failures(), unit="percentunit", decimals=1, steps=FAILURE_STEPS),
         Column("Wanted", _each("ferryman_workers_wanted")),
@@ -126,39 +159,37 @@ def _all_queues() -> table.Panel:
     ]
     return queue_table(
         "All queues",
-        "Now, one row a queue, the one with the oldest waiting task on top. Its name opens its own page.",
+        "Now, one row a queue, the latest on top: the age of its oldest task as a share of its targetLatency. "
+        "The queue's name opens its own page.",
         columns,
-        sorted_by="Oldest",
-        height=10,
+        sorted_by="Of target",
+        height=12,
     )
 
 
 def _late() -> Panels:
+    missing = f"clamp_min({_each('ferryman_workers_wanted')} - {_each('ferryman_workers_ready')}, 0)"
     return [
         graph(
             "Oldest waiting task",
             "The ten queues where a task has waited longest. A straight climb means that nothing is being fetched.",
-            [(f"topk(10, {_each('ferryman_queue_oldest_waiting_seconds')})", LEGEND)],
+            [(_ten_by_peak(OLDEST), LEGEND)],
             width=8,
             unit="s",
-            steps=AGE_STEPS,
         ),
         graph(
             "Waiting tasks",
             "The ten longest queues. Length alone is no trouble: compare it with the age of the oldest task.",
-            [(f"topk(10, {_tasks_in('waiting')})", LEGEND)],
+            [(_ten_by_peak("ferryman_queue_tasks", ',state="waiting"'), LEGEND)],
             width=8,
         ),
         graph(
             "Workers missing",
-            "Wanted and not ready, the ten largest gaps. A lasting one: pods find no node, or do not become ready.",
-            [
-                (
-                    f"topk(10, clamp_min({_each('ferryman_workers_wanted')} - {_each('ferryman_workers_ready')}, 0))",
-                    LEGEND,
-                )
-            ],
+            "Wanted and not ready, in the ten queues that wanted most. A lasting gap: pods find no node, or do not "
+            "become ready.",
+            [(_ten(missing, f"max_over_time(ferryman_workers_wanted{{{WHERE}}}[$__range] @ end())"), LEGEND)],
             width=8,
+            steps=ZERO_IS_USUAL,
         ),
     ]
 
@@ -168,22 +199,24 @@ def _traffic() -> Panels:
         graph(
             "Completed",
             "Tasks completed per second, the ten busiest queues.",
-            [(f"topk(10, {_rate_of('completed')})", LEGEND)],
+            [(_ten_by_count(_rate_of("completed"), "completed"), LEGEND)],
             width=8,
             unit="ops",
             stacked=True,
         ),
         graph(
             "Failure rate",
-            "Share of runs that raised an error, the ten highest.",
-            [(f"topk(10, {_failures()})", LEGEND)],
+            "Share of runs that raised an error, in the ten queues with the most of them.",
+            [(_ten_by_count(_failures(), "failed"), LEGEND)],
             width=8,
             unit="percentunit",
+            steps=FAILURE_STEPS,
         ),
         graph(
             "Recovered",
-            "Tasks taken back from dead workers per second, the ten highest. A lasting line: workers keep dying.",
-            [(f"topk(10, {_rate_of('recovered')})", LEGEND)],
+            "Tasks taken back from dead workers per second, in the ten queues with the most. "
+            "A lasting line: workers keep dying.",
+            [(_ten_by_count(_rate_of("recovered"), "recovered"), LEGEND)],
             width=8,
             unit="ops",
         ),

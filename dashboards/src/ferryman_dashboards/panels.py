@@ -4,12 +4,23 @@ The functions take the few things that differ and return the SDK's builders, so 
 questions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    table,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
+    DynamicConfigValue,
     FieldColorModeId,
     Threshold,
     ThresholdsMode,
@@ -24,10 +35,14 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
 Steps = Sequence[tuple[float | None, str]]
 
 #: A section of a dashboard, from left to right.
-Panels = Sequence[stat.Panel | timeseries.Panel | table.Panel]
+Panels = Sequence[stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel | bargauge.Panel | text.Panel]
 
 PLAIN: Steps = [(None, "text")]
 ZERO_IS_GOOD: Steps = [(None, "green"), (1, "red")]
+#: Of runs that raise an error.
+FAILURE_STEPS: Steps = [(None, "green"), (0.05, "orange"), (0.25, "red")]
+#: The age of the oldest waiting task, as a share of the queue's targetLatency.
+LATE_STEPS: Steps = [(None, "green"), (1, "orange"), (2, "red")]
 
 REACHABLE: list[ValueMapping] = [
     ValueMap(
@@ -55,6 +70,7 @@ def figure(
     expr: str,
     *,
     width: int,
+    height: int = 4,
     unit: str = "short",
     decimals: int | None = None,
     steps: Steps = PLAIN,
@@ -67,7 +83,7 @@ def figure(
         .description(description)
         .datasource(DATASOURCE)
         .span(width)
-        .height(4)
+        .height(height)
         .unit(unit)
         .thresholds(thresholds(steps))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
@@ -92,10 +108,13 @@ def graph(
     unit: str = "short",
     stacked: bool = False,
     steps: Steps | None = None,
+    colors: Mapping[str, str] | None = None,
+    empty: str = "",
 ) -> timeseries.Panel:
     """Lines over time, one or more for each (expression, legend).
 
-    `steps` draws a dashed line at every threshold; `stacked` adds the lines up. `width` is in 24ths of the page.
+    `steps` draws a dashed line at every threshold; `stacked` adds the lines up; `colors` are those of lines by their
+    legend, where a colour means something; `empty` is said where there is no line. `width` is in 24ths of the page.
     """
     panel = (
         timeseries.Panel()
@@ -122,13 +141,42 @@ def graph(
             .sort(common_model.SortOrder.DESCENDING)
         )
     )
+    if empty:
+        panel.no_value(empty)
     if stacked:
         panel.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
     if steps:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED))
+    for name, shade in (colors or {}).items():
+        fixed = {"mode": "fixed", "fixedColor": shade}
+        panel.override_by_name(name, [DynamicConfigValue(id_val="color", value=fixed)])
     for ref, (expr, legend) in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(_target(ref, expr, legend))
     return panel
+
+
+def bars(
+    title: str, description: str, expr: str, legend: str, *, width: int, unit: str = "short", steps: Steps = PLAIN
+) -> bargauge.Panel:
+    """One bar for each series as of now, the longest on top. `width` is in 24ths of the page."""
+    query = prometheus.Dataquery().ref_id("A").expr(f"sort_desc({expr})").legend_format(legend).instant()
+    return (
+        bargauge.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .span(width)
+        .height(8)
+        .unit(unit)
+        .min(0)
+        .no_value("Nothing runs now")
+        .thresholds(thresholds(steps))
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .orientation(common_model.VizOrientation.HORIZONTAL)
+        .display_mode(common_model.BarGaugeDisplayMode.BASIC)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        .with_target(query.datasource(DATASOURCE))
+    )
 
 
 def _target(ref: str, expr: str, legend: str) -> prometheus.Dataquery:

@@ -26,10 +26,12 @@ def list_queries(boards: Mapping[str, dict[str, Any]], variables: Mapping[str, s
     """The queries of `boards`, as build_all gives them, with `$name` replaced by `variables[name]`.
 
     A `label_values(selector, label)` becomes its selector: that has data exactly when the variable has values.
+    `$__range`, the length of the time that is shown, is an hour unless `variables` says otherwise.
     Raises ValueError for a variable that has no value here.
     """
+    values = {"__range": "1h", **variables}
     return [
-        Query(q.dashboard, q.panel, q.ref, _substitute(q.expr, variables), q.legend)
+        Query(q.dashboard, q.panel, q.ref, substitute(q.expr, values), q.legend)
         for board in boards.values()
         for q in (*_of_variables(board), *_of_events(board), *_of_panels(board))
     ]
@@ -55,11 +57,13 @@ def _of_panels(board: dict[str, Any]) -> Iterator[Query]:
             yield Query(board["title"], panel["title"], target["refId"], target["expr"], target.get("legendFormat", ""))
 
 
-def _substitute(expr: str, variables: Mapping[str, str]) -> str:
+def substitute(expr: str, variables: Mapping[str, str]) -> str:
+    """`expr` with `$name` and `${name}` replaced. Raises ValueError for a variable without a value."""
+
     def value(found: re.Match[str]) -> str:
         try:
-            return variables[found[1]]
+            return variables[found[1] or found[2]]
         except KeyError:
-            raise ValueError(f"no value for ${found[1]} in {expr}") from None
+            raise ValueError(f"no value for ${found[1] or found[2]} in {expr}") from None
 
-    return re.sub(r"\$(\w+)", value, expr)
+    return re.sub(r"\$(\w+)|\$\{(\w+)\}", value, expr)

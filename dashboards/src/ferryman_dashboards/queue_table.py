@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import common, prometheus, table
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from ferryman_dashboards.panels import DATASOURCE, Steps, thresholds
+from ferryman_dashboards.panels import DATASOURCE, PLAIN, Steps, thresholds
 
 _KEYS = ("queue_namespace", "queue")
 _TO_QUEUE = (
@@ -37,6 +37,7 @@ def queue_table(title: str, description: str, columns: Sequence[Column], *, sort
         .span(24)
         .height(height)
         .unit("short")
+        .thresholds(thresholds(PLAIN))
         .filterable(True)
         .sort_by([common.TableSortByFieldState().display_name(sorted_by).desc(True)])
     )

@@ -1,5 +1,7 @@
 """Lets each program's metrics count everything once, so that all of them have samples, with every value of a label."""
 
+import os
+
 from ferryman_operator.autoscaler import Decision, Memory, Reason
 from ferryman_operator.backlog import Reading
 from ferryman_operator.metrics import Metrics as OperatorMetrics
@@ -9,10 +11,15 @@ from ferryman_scheduler.janitor import Janitor
 from ferryman_scheduler.metrics import Metrics as SchedulerMetrics
 from ferryman_scheduler.promoter import Promoter
 from ferryman_scheduler.recoverer import Recoverer
+from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
+from ferryman_worker.figures import Figures
+from ferryman_worker.ledger import Ledger
 from ferryman_worker.metrics import Exposition
+from ferryman_worker.usage import Processes
 
 from ferryman.api.metrics import METHODS, ApiMetrics
+from ferryman.cause import DEATHS
 from ferryman.durability import Durability
 from ferryman.inspector import Inspector
 
@@ -30,9 +37,12 @@ def texts() -> dict[str, str]:
 
 
 def _worker() -> bytes:
-    counters = Counters(QUEUE)
+    counters, ledger = Counters(QUEUE), Ledger()
     counters.know(TASK)
-    return Exposition(counters).render(in_progress=0, beat_errors=0)
+    for cause in DEATHS:
+        ledger.count(cause, 1, 1)
+    pid = os.getpid()
+    return Exposition(Figures(counters, Board(), ledger, Processes(beat=pid, pool=pid))).render(in_progress=0)
 
 
 def _scheduler() -> bytes:

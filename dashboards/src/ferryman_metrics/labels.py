@@ -1,20 +1,27 @@
 """What the labels mean, and why none of them can fill Prometheus."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ferryman.cause import Cause
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`meaning` in a sentence; `bound` says what keeps an open label small, and is empty where all values are known."""
+    """`meaning` in a sentence; `bound` says what keeps an open label small, and is empty where all values are known.
+    `values` explains those that do not explain themselves.
+    """
 
     meaning: str
     bound: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 #: By the label's name, or by metric and label where it means something of its own.
 LABELS: dict[str, Label] = {
     "queue": Label(
-        "The queue's name in Redis.", "One per TaskQueue; the API, which takes any, knows at most 1000 (then `other`)."
+        "The queue's name in Redis.",
+        "One per TaskQueue; where any is taken (API, scheduler), the first 1000, then `(other)`.",
     ),
     "queue_namespace": Label(
         "The TaskQueue's namespace. `namespace`, which Prometheus adds, is that of the operator's own pod.",
@@ -31,7 +38,40 @@ LABELS: dict[str, Label] = {
     "state": Label("Where the tasks are. `parked` ones are `delayed` too: no worker knows their name."),
     "ferryman_trimmed_total/state": Label("Where the tasks were."),
     "event": Label("What happened. `failed` counts runs that raised, `dead_by_crash` tasks given up after crashes."),
-    "to": Label("Where the tasks went; `handed` are lost hand-overs, back in waiting."),
+    "to": Label("Where the tasks went."),
+    "cause": Label(
+        "Why they were taken back.",
+        values={
+            Cause.RESTARTED: "the next process of their worker's container found them; no more is known of its end",
+            Cause.OOM_KILLED: "their worker's container was killed for memory",
+            Cause.EXITED: "their worker's container ended in another way",
+            Cause.DISRUPTED: "their worker's container ended as Kubernetes had announced: a drain, a preemption",
+            Cause.POD_DELETED: "their worker's pod is gone",
+            Cause.RESIGNED: "their worker had to end with code that can't be stopped, and said so",
+            Cause.OTHER: "another reason was given for their worker's end",
+            Cause.DEADLINE: "their worker fell silent",
+            Cause.LOST_FETCH: "a worker that lives was given them, and the reply was lost",
+            Cause.HANDED: "a worker was to fetch them, and never did",
+        },
+    ),
+    "component": Label(
+        "Who asked Redis.",
+        values={
+            "worker": "the worker's event loop; with the wait for the loop, which tasks may keep busy",
+            "beat": "the worker's child that beats; it waits for Redis alone",
+            "scheduler": "a scheduler",
+            "operator": "the operator, of any Redis",
+            "api": "the HTTP API",
+        },
+    ),
+    "process": Label(
+        "Which of the worker's processes.",
+        values={
+            "main": "runs the tasks, and is what the `process_…` figures speak of",
+            "pool": 'runs the tasks with `run_in="process"`: whoever forks, and all children',
+            "beat": "tells Redis that the worker lives, and answers probes and scrapes",
+        },
+    ),
     "loop": Label("The scheduler's loop."),
     "reason": Label("Why the operator wants that many workers; the same word as in the TaskQueue's status."),
 }

@@ -26,8 +26,14 @@ Figures of a whole queue come from the operator alone. It may overlap with its s
 with `max`; add up only what workers, schedulers and API count, each its own. A queue that cannot be measured has no
 figures, rather than old ones; `ferryman_queue_broker_reachable` says why.
 
-Beside these every counter and histogram of scheduler, operator and API has a `…_created`, the moment at which it began,
-and worker, scheduler and API have the `process_…` figures of Prometheus' Python client.
+Some metrics are exported by several programs, and what they tell is counted once: `ferryman_recovered_total` by whoever
+took the tasks back, `ferryman_redis_round_trip_seconds` by whoever asked. A process's counts end with it, and
+`ferryman recover` is never scraped; `ferryman_queue_events_total`, which Redis keeps, is exact. What a new worker took
+over shows from its second scrape on: Prometheus sees no increase in a counter that begins above 0.
+
+Beside these each program has the `process_…` figures of Prometheus' Python client. A worker's are those of its main
+process, which runs all tasks but those with `run_in="process"`; `ferryman_worker_cpu_seconds_total` and
+`ferryman_worker_resident_memory_bytes` have all of its processes. There are no `…_created` series.
 """
 
 WHO = {
@@ -71,8 +77,12 @@ def _open_labels() -> str:
 
 
 def _values(metric: Exported, name: str) -> str:
+    known = label(metric.name, name)
+    if known.values:
+        rows = [f"  - `{value}`: {known.values[value]}" for value in known.values if value in metric.labels[name]]
+        return "\n".join([f"- `{name}`: {known.meaning}", *rows])
     values = ", ".join(f"`{value}`" for value in sorted(metric.labels[name]))
-    return f"- `{name}`: {label(metric.name, name).meaning} One of {values}."
+    return f"- `{name}`: {known.meaning} One of {values}."
 
 
 def _unit(metric: Exported) -> str:
@@ -88,7 +98,7 @@ def _uses(metrics: list[Exported]) -> dict[str, str]:
     used: dict[str, dict[str, list[str]]] = {metric.name: {} for metric in metrics}
     for place, what, expr in (*_alerts(), *_panels()):
         for name in sorted(set(re.findall(r"ferryman_\w+", expr))):
-            found = used.get(re.sub(r"_bucket$", "", name), {}).setdefault(place, [])
+            found = used.get(re.sub(r"_(bucket|sum|count)$", "", name), {}).setdefault(place, [])
             if what not in found:
                 found.append(what)
     return {name: "; ".join(f"{at}: {', '.join(what)}" for at, what in places.items()) for name, places in used.items()}
