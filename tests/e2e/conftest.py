@@ -20,6 +20,7 @@ from ferryman_e2e.api import Api  # noqa: E402
 from ferryman_e2e.forward import Forward  # noqa: E402
 from ferryman_e2e.kubectl import Kubectl, Refused  # noqa: E402
 from ferryman_e2e.node import Node  # noqa: E402
+from ferryman_e2e.operator_metrics import OperatorMetrics  # noqa: E402
 from ferryman_e2e.scene_queue import SYSTEM, SceneQueue, slug  # noqa: E402
 from ferryman_e2e.system import System  # noqa: E402
 from ferryman_e2e.waiting import until  # noqa: E402
@@ -63,6 +64,14 @@ def api(installed: Kubectl) -> Iterator[Api]:
     api = Api(Forward(installed, "service/ferryman-api", 80), token)
     yield api
     api.close()
+
+
+@pytest.fixture
+def operator_metrics(installed: Kubectl) -> Iterator[OperatorMetrics]:
+    """What the operator exports."""
+    metrics = OperatorMetrics(Forward(installed, "deployment/ferryman-operator", 8080))
+    yield metrics
+    metrics.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,19 @@ _BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a password in the object": ({"redis": {"url": "redis://:secret@host:6379/0"}}, r"spec\.redis\.url.*Secret"),
     "a duration that is none": ({"scaling": {"cooldown": "soon"}}, r"spec\.scaling\.cooldown"),
     "a word that is none": ({"stopPolicy": "Paused"}, r'spec\.stopPolicy: Unsupported value: "Paused"'),
+    "a limit of none": (
+        {"scaling": {"maxAddedPerMinute": 0}},
+        r"spec\.scaling\.maxAddedPerMinute.*greater than or equal",
+    ),
+    "a variable without a name": (
+        {"worker": {"env": [{"value": "x"}]}},
+        r"spec\.worker\.env\[0\]\.name: Required value",
+    ),
+    "half a list of modules": (
+        {"worker": {"app": "acme.mail,"}},
+        r"spec\.worker\.app.*several are separated by commas",
+    ),
+    "a deletion that is none": ({"deletionPolicy": "Orphan"}, r'spec\.deletionPolicy: Unsupported value: "Orphan"'),
     "a target of zero": ({"scaling": {"targetLatency": "0s"}}, r"spec\.scaling\.targetLatency must be above 0s"),
 }
 

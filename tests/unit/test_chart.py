@@ -14,6 +14,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from ferryman_operator.monitors import MonitorSettings
+from ferryman_operator.settings import OperatorSettings
 
 from ferryman.api.settings import ApiSettings
 from ferryman.replication import ReplicaWait
@@ -289,12 +291,50 @@ def test_the_api_waits_for_replicas_only_when_told_to() -> None:
     assert not [name for name in environment(find(_local(), "Deployment", "ferryman-api")) if "WAIT" in name]
 
 
+def test_schedulers_pull_with_the_secrets_of_the_release() -> None:
+    operator = find(value_set("namespaced-values.yaml"), "Deployment", "ferryman-operator")
+    assert environment(operator)["FERRYMAN_IMAGE_PULL_SECRETS"] == "registry"
+    assert environment(find(_local(), "Deployment", "ferryman-operator"))["FERRYMAN_IMAGE_PULL_SECRETS"] == ""
+
+
+def test_an_uninstall_first_lets_go_of_every_taskqueue() -> None:
+    objects = value_set("namespaced-values.yaml")
+    job = find(objects, "Job", "ferryman-farewell")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    pod, operator = (o["spec"]["template"]["spec"] for o in (job, find(objects, "Deployment", "ferryman-operator")))
+    for field in ("serviceAccountName", "securityContext", "imagePullSecrets"):
+        assert pod[field] == operator[field]
+    [container] = pod["containers"]
+    assert container["securityContext"] == operator["containers"][0]["securityContext"]
+    words = ["python", "-m", "ferryman_operator.farewell", "ferryman-operator", "ferryman-system", "shop,billing"]
+    assert container["command"] + container["args"] == words
+    [rule] = find(objects, "Role", "ferryman-farewell")["rules"]
+    assert (rule["resourceNames"], rule["verbs"]) == (["ferryman-operator"], ["patch"])
+    without = template("--values", str(CHART / "ci" / "namespaced-values.yaml"), "--set", "operator.farewell=false")
+    assert [o for o in without if "farewell" in o["metadata"]["name"]] == []
+
+
 def test_grafanas_sidecar_finds_the_dashboards() -> None:
     config = find(_local(), "ConfigMap", "ferryman-dashboards")
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert config["metadata"]["annotations"] == {"grafana_folder": "Ferryman"}
     shipped = {name: json.loads(text) for name, text in config["data"].items()}
     assert shipped == {path.name: json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")}
+
+
+def test_the_dashboards_lead_to_the_api_the_runbooks_and_the_release_that_the_values_name() -> None:
+    words = "--set=dashboards.apiUrl=/ferryman,alerts.runbookBase=https://wiki.example.com/runbooks/,redis.enabled=true"
+    shipped = find(template(words), "ConfigMap", "ferryman-dashboards")["data"]
+    for name, text in shipped.items():
+        values = {v["name"]: v.get("query") for v in json.loads(text)["templating"]["list"]}
+        assert values["runbooks"] == "https://wiki.example.com/runbooks"
+        assert values.get("api_url", "/ferryman") == "/ferryman"
+        assert "127.0.0.1:8000" not in text, name
+    elsewhere = template("--namespace=tools", *TRIAL, release="boats")
+    [config] = [o for o in elsewhere if o["metadata"]["name"].endswith("-dashboards")]
+    api = config["metadata"]["name"].replace("-dashboards", "-api")
+    assert find(elsewhere, "Deployment", api)
+    assert f"kubectl -n tools exec deploy/{api} -- ferryman stats" in config["data"]["ferryman-queue.json"]
 
 
 def test_pod_monitors_find_their_pods_where_the_cluster_knows_the_kind() -> None:
@@ -304,6 +344,15 @@ def test_pod_monitors_find_their_pods_where_the_cluster_knows_the_kind() -> None
         assert wanted == find(objects, "Deployment", name)["spec"]["selector"]["matchLabels"]
     done = run_helm("template", "x", str(CHART), "--kube-version", "1.37.0", *TRIAL)
     assert "PodMonitor" not in done.stdout
+
+
+def test_the_operators_pod_monitors_are_made_as_the_charts_are() -> None:
+    asked = template(*TRIAL, "--set=metrics.podMonitor.labels.release=kps,metrics.podMonitor.interval=30s")
+    settings = OperatorSettings.from_env(environment(find(asked, "Deployment", "ferryman-operator")))
+    own = find(asked, "PodMonitor", "ferryman-operator")
+    assert settings.pod_monitors == MonitorSettings(True, "30s", {"release": "kps"})
+    assert own["metadata"]["labels"]["release"] == "kps"
+    assert own["spec"]["podMetricsEndpoints"][0]["interval"] == "30s"
 
 
 def test_every_file_of_alerts_becomes_a_rule_object_as_it_is() -> None:

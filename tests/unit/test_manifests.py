@@ -124,7 +124,8 @@ def test_the_operator_asks_for_no_more_than_it_uses() -> None:
     words = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
     plurals = {"taskqueues", "deployments", "cronjobs", "poddisruptionbudgets", "podmonitors", "pods"}
     assert plurals <= words
-    assert set(allowed) == plurals | {"taskqueues/status", "taskqueues/scale", "secrets", "events"}
+    assert set(allowed) == plurals | {"taskqueues/status", "taskqueues/scale", "secrets", "events", "leases"}
     assert allowed["secrets"] == {"get"}
-    assert allowed["pods"] == allowed["taskqueues"] == {"list", "watch"}
+    assert allowed["pods"] == {"list", "watch"}
+    assert allowed["taskqueues"] == {"list", "watch", "patch"}
     assert not any("*" in verbs for verbs in allowed.values())

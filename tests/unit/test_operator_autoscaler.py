@@ -115,6 +115,11 @@ def test_workers_follow_demand_in_one_step(
     assert (decision.wanted, decision.reason) == (wanted, reason)
 
 
+def test_workers_that_nothing_calls_for_are_explained() -> None:
+    assert decided(NOTHING).message == "nothing to do"
+    assert decided(NOTHING, scaling=replace(SCALING, min_replicas=2)).message == "nothing to do, and minReplicas is 2"
+
+
 def test_a_backlog_being_worked_on_does_not_change_the_wish() -> None:
     """Tasks move from waiting to busy; counting both in full would add workers while the work gets less."""
     memory: Memory | None = None

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ferryman_operator.guards import disruption_budget, pod_monitor
+from ferryman_operator.guards import disruption_budget
+from ferryman_operator.monitors import MonitorSettings, worker_monitor
 from ferryman_operator.overlay import merged
 from ferryman_operator.recovery_cronjob import recovery_cronjob
 from ferryman_operator.scheduler_deployment import scheduler_deployment
@@ -104,6 +105,13 @@ def test_a_worker_stops_before_kubernetes_kills_it() -> None:
     assert env_of(body)["FERRYMAN_SHUTDOWN_GRACE"] == "595s"
 
 
+def test_a_worker_knows_the_grace_that_the_template_gives_it() -> None:
+    template = {"spec": {"terminationGracePeriodSeconds": 900}}
+    body = worker_deployment(taskqueue(worker={"image": "i", "app": "a", "template": template}), 1)
+    assert pod_of(body)["terminationGracePeriodSeconds"] == 900
+    assert env_of(body)["FERRYMAN_SHUTDOWN_GRACE"] == "895s"
+
+
 def test_a_template_is_laid_over_and_cannot_take_the_labels_away() -> None:
     template = {
         "metadata": {"labels": {"team": "mail", "app.kubernetes.io/instance": "stolen"}},
@@ -136,6 +144,16 @@ def test_overlay_merges_named_lists_replaces_others_and_removes_nulls() -> None:
     result = {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], "args": ["y"], "keep": 1}
     assert merged(base, patch) == result
     assert base["gone"] == 2, "the generated template is not changed"
+
+
+def test_ferrymans_own_image_is_pulled_with_the_secrets_of_the_chart() -> None:
+    scheduler = scheduler_deployment([taskqueue()], "scheduler:1", {}, "Always", ["registry", "mirror"])
+    recovery = recovery_cronjob(
+        taskqueue(), ["emails"], "scheduler:1", "Always", ("registry", "mirror"), suspended=True
+    )
+    for body in (scheduler, recovery):
+        assert pod_of(body)["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+    assert "imagePullSecrets" not in pod_of(worker_deployment(taskqueue(), 1)), "that is the image of somebody else"
 
 
 def test_a_scheduler_is_shared_and_belongs_to_all() -> None:
@@ -187,7 +205,7 @@ def test_children_go_with_their_taskqueue() -> None:
         worker_deployment(spec, 0),
         recovery_cronjob(spec, ["emails"], "i", "Never", suspended=True),
         disruption_budget(spec),
-        pod_monitor(spec),
+        worker_monitor(spec, MonitorSettings()),
     ]
     for body in bodies:
         [owner] = body["metadata"]["ownerReferences"]
@@ -198,5 +216,5 @@ def test_children_go_with_their_taskqueue() -> None:
 def test_guards_select_the_workers_and_nothing_else() -> None:
     workers = worker_deployment(taskqueue(), 1)["spec"]["selector"]
     assert disruption_budget(taskqueue())["spec"]["selector"] == workers
-    assert pod_monitor(taskqueue())["spec"]["selector"] == workers
+    assert worker_monitor(taskqueue(), MonitorSettings())["spec"]["selector"] == workers
     assert workers["matchLabels"]["app.kubernetes.io/component"] == "worker"

@@ -57,6 +57,7 @@ def figures(tracked: Tracked, world: World) -> dict[str, float]:
 
 def test_each_figure_is_what_was_measured_decided_or_asked_for() -> None:
     tracked, world = queue(), World()
+    tracked.interrupted = 18
     tracked.reading = Reading(STATS, (), None, 0)
     tracked.decision = Decision(22, Reason.CEILING, "", Memory())
     tracked.durability = judge([{"used_memory": 23, "maxmemory": 24, "maxmemory_policy": "allkeys-lru"}, {}, {}])
@@ -66,6 +67,7 @@ def test_each_figure_is_what_was_measured_decided_or_asked_for() -> None:
     found = figures(tracked, world)
 
     assert {name: value for name, value in found.items() if "/" not in name} == {
+        "scale_down_interrupted_total": 18,
         "queue_oldest_waiting_seconds": 13.5,
         "queue_target_latency_seconds": 21,
         "queue_unaccounted": -14,
@@ -91,12 +93,23 @@ def test_of_a_redis_that_does_not_answer_nothing_old_is_told() -> None:
     found = figures(tracked, World())
 
     assert found == {
+        "scale_down_interrupted_total": 0,
         "queue_target_latency_seconds": 21,
         "queue_scheduler_ready": 0,
         "queue_broker_reachable": 0,
         "workers_ready": 0,
         "workers_max": 20,
     }
+
+
+def test_round_trips_are_counted_and_nothing_is_exported_twice() -> None:
+    metrics = Metrics({}, World())
+    metrics.round_trip(0.0004)
+    text = metrics.text().decode()
+    assert 'ferryman_redis_round_trip_seconds_bucket{component="operator",le="0.00025"} 0.0' in text
+    assert 'ferryman_redis_round_trip_seconds_bucket{component="operator",le="0.0005"} 1.0' in text
+    assert "process_resident_memory_bytes " in text
+    assert "_created" not in text
 
 
 def test_a_redis_that_tells_no_memory_has_none() -> None:

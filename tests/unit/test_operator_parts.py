@@ -35,7 +35,7 @@ def test_the_world_keeps_the_newest_and_drops_what_a_list_lacks() -> None:
         world.observe(Kind.DEPLOYMENT, "ADDED", body(name, version))
     world.observe(Kind.DEPLOYMENT, "ADDED", body("elsewhere", 7, "other"))
     world.put(Kind.DEPLOYMENT, body("a", 4))
-    world.replace(Kind.DEPLOYMENT, [body("a", 8)], 20, "ns")
+    world.replace(Kind.DEPLOYMENT, [body("a", 8)], 20, "ns", 0.0)
     assert known(world) == {"a": "8", "late": "30", "elsewhere": "7"}
     world.observe(Kind.DEPLOYMENT, "DELETED", body("a", 31))
     assert known(world) == {"late": "30", "elsewhere": "7"}
@@ -140,6 +140,10 @@ def test_settings_name_the_variable_that_is_wrong() -> None:
     for name, value in (
         ("FERRYMAN_SCHEDULER_IMAGE", ""),
         ("FERRYMAN_SCHEDULER_RESOURCES", "[1]"),
+        ("FERRYMAN_POD_MONITORS", "no"),
+        ("FERRYMAN_POD_MONITORS", '{"enabled": "no"}'),
+        ("FERRYMAN_POD_MONITORS", '{"interval": 15}'),
+        ("FERRYMAN_POD_MONITORS", '{"labels": {"release": 1}}'),
         ("FERRYMAN_PORT", "http"),
         ("FERRYMAN_POLL_INTERVAL", "often"),
     ):

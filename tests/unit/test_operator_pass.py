@@ -3,142 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ferryman_bench.operator_scene import UID, WORKER, Scene
 from ferryman_operator import names
-from ferryman_operator.applier import Applier
 from ferryman_operator.backlog import Unmeasured
-from ferryman_operator.children import Children
-from ferryman_operator.cluster import ClusterError, Conflict, Forbidden, Invalid
-from ferryman_operator.endpoints import Endpoints
-from ferryman_operator.redis_pass import RedisPass
-from ferryman_operator.reporter import Reporter
-from ferryman_operator.settings import OperatorSettings
+from ferryman_operator.cluster import Forbidden, Invalid
 from ferryman_operator.tracked import Tracked
-from ferryman_operator.world import Kind, World
+from ferryman_operator.world import Kind
 
 from ferryman.broker import Broker
 from ferryman.link import Link
-from ferryman.manifest import Manifest
-from ferryman.policy import Policy, QueuePolicy
-from ferryman.task import NewTask, TaskState
-from ferryman.workers import WorkerInfo, WorkerRegistry
-
-UID = "pod1"
-WORKER = f"{UID}.worker.1"
-
-
-class FakeCluster:
-    """The API server's part: it keeps objects, counts generations and writes, and refuses what it is told to."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[Kind, str], dict[str, Any]] = {}
-        self.writes: list[str] = []
-        self.events: list[str] = []
-        self.refuse: dict[str, ClusterError] = {}
-        self.conflicts = 0
-        self.version = 100
-
-    def add(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        self.version += 1
-        kind, name = Kind(body["kind"]), body["metadata"]["name"]
-        old = self.objects.get((kind, name))
-        stored: dict[str, Any] = copy.deepcopy({**(old or {}), **body})
-        generation = old["metadata"]["generation"] + (old["spec"] != body["spec"]) if old else 1
-        uid = old["metadata"]["uid"] if old else f"uid-{self.version}"
-        stored["metadata"] = {
-            "uid": uid, **stored["metadata"], "generation": generation, "resourceVersion": str(self.version)
-        }  # fmt: skip
-        self.objects[kind, name] = stored
-        return copy.deepcopy(stored)
-
-    async def apply(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
-        self.writes.append(f"{kind} {body['metadata']['name']}")
-        if error := self.refuse.get(kind):
-            raise error
-        if self.conflicts:
-            self.conflicts -= 1
-            raise Conflict(409, "somebody else wrote")
-        return self.add(body)
-
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
-        self.writes.append("status")
-        body = self.objects[Kind.TASK_QUEUE, name]
-        return self.add({**body, "status": {**body.get("status", {}), **status}})
-
-    async def create_event(self, event: Mapping[str, Any]) -> None:
-        self.events.append(f"{event['reason']} {event['message']}")
-
-
-class Scene:
-    """One TaskQueue, `q`, and everything around it."""
-
-    def __init__(self, link: Link, **spec: Any) -> None:
-        self.link, self.world, self.cluster = link, World(), FakeCluster()
-        settings = OperatorSettings(scheduler_image="scheduler:1")
-        cluster: Any = self.cluster
-        children = Children(self.world, Applier(cluster, self.world), settings)
-        reporter = Reporter(self.world, cluster)
-        self.redis_pass = RedisPass(self.world, children, reporter, Endpoints(cluster), settings)
-        whole = {
-            "redis": {"url": "redis://r:6379/0"},
-            "worker": {"image": "acme:1", "app": "acme.tasks"},
-            "scaling": {"cooldown": "0s"},
-        }
-        self.tracked = Tracked.of(self.taskqueue(whole | spec))
-
-    def taskqueue(self, spec: dict[str, Any], uid: str = "uid-q") -> dict[str, Any]:
-        return self.cluster.add(
-            {"kind": "TaskQueue", "metadata": {"namespace": "ns", "name": "q", "uid": uid}, "spec": spec}
-        )
-
-    async def turn(self, link: Link | Unmeasured | None = None) -> None:
-        await self.redis_pass.run(link or self.link, [self.tracked])
-
-    def change(self, **spec: Any) -> None:
-        body = self.cluster.objects[Kind.TASK_QUEUE, "q"]
-        self.tracked.update(self.taskqueue(body["spec"] | spec))
-
-    def delete(self, kind: Kind, name: str) -> None:
-        self.world.observe(kind, "DELETED", self.cluster.objects.pop((kind, name)))
-
-    def pod(self, *, ready: bool = True) -> None:
-        """The one worker pod runs, as the kubelet and the Deployment's controller would report it."""
-        labels = {"app.kubernetes.io/instance": "q"}
-        metadata = {"namespace": "ns", "name": "q-worker-1", "uid": UID, "labels": labels, "resourceVersion": "1"}
-        status = {
-            "phase": "Running",
-            "conditions": [{"type": "Ready", "status": str(ready)}],
-            "containerStatuses": [{"name": "worker", "ready": ready, "state": {"running": {}}}],
-        }
-        metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
-        self.world.observe(Kind.POD, "MODIFIED", {"metadata": metadata, "spec": {"nodeName": "n"}, "status": status})
-
-    async def worker(self) -> None:
-        info = WorkerInfo(WORKER, "", "q-worker-1", 15_000, 1_000, 10, "acme.tasks", "1")
-        await self.link.run(WorkerRegistry("q").register(info, Manifest("acme.tasks", {})))
-        self.pod()
-
-    async def post(self, count: int) -> None:
-        await self.link.run(Broker("q").enqueue([NewTask(f"t{i}", "send", b"{}") for i in range(count)]))
-
-    async def policy(self) -> Policy:
-        return await self.link.run(QueuePolicy("q").read())
-
-    def replicas(self) -> int:
-        number: int = self.cluster.objects[Kind.DEPLOYMENT, "q-worker"]["spec"]["replicas"]
-        return number
-
-    def suspended(self) -> bool:
-        state: bool = self.cluster.objects[Kind.CRON_JOB, "q-recovery"]["spec"]["suspend"]
-        return state
-
-    def condition(self, name: str) -> str:
-        status = self.cluster.objects[Kind.TASK_QUEUE, "q"]["status"]
-        found = next(one for one in status["conditions"] if one["type"] == name)
-        return f"{found['status']} {found['reason']}"
+from ferryman.policy import QueuePolicy
+from ferryman.task import TaskState
+from ferryman.workers import WorkerRegistry
 
 
 @pytest.fixture
@@ -235,6 +114,28 @@ async def test_a_hold_of_the_spec_ends_with_it_and_one_by_hand_does_not(scene: S
     assert ((await scene.policy()).hold, scene.condition("Paused")) == (True, "True HeldByHand")
 
 
+async def test_a_hold_of_the_spec_ends_even_when_the_first_order_to_end_it_is_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.change(stopPolicy="Hold")
+    await scene.turn()
+    await scene.turn()
+    scene.change(stopPolicy="None")
+    with monkeypatch.context() as lost:
+        send = scene.redis_pass._send
+
+        async def nothing(link: Link, orders: object) -> None: ...
+
+        lost.setattr(scene.redis_pass, "_send", nothing)
+        await scene.turn()
+    assert (scene.condition("Paused"), scene.redis_pass._send) == ("True StopPolicy", send)
+    await scene.turn()
+    await scene.turn()
+    assert ((await scene.policy()).hold, scene.condition("Paused")) == (False, "False Running")
+    told = [event.partition(" ")[0] for event in scene.cluster.events if event.startswith(("Paused", "Resumed"))]
+    assert told == ["Paused", "Resumed"]
+
+
 async def test_without_redis_replicas_stay_and_drift_still_heals(scene: Scene) -> None:
     await scene.turn()
     await scene.post(200)
@@ -305,6 +206,48 @@ async def test_a_conflict_is_tried_again(scene: Scene) -> None:
     assert (Kind.DEPLOYMENT, "q-worker") in scene.cluster.objects
 
 
+async def test_conflicts_that_do_not_end_are_no_fault_and_end_in_the_next_pass(scene: Scene) -> None:
+    scene.cluster.conflicts = 1000
+    await scene.turn()
+    assert "ApplyFailed" not in scene.condition("Ready")
+    scene.cluster.conflicts = 0
+    await scene.turn()
+    assert (Kind.DEPLOYMENT, "q-worker") in scene.cluster.objects
+
+
+async def test_a_pass_that_no_longer_leads_writes_nothing(scene: Scene) -> None:
+    await scene.redis_pass.run(scene.link, [scene.tracked], lambda: False)
+    assert scene.cluster.writes == []
+    assert (await scene.policy()).generation == 0, "nor to Redis"
+    await scene.turn()
+    await scene.post(200)
+    scene.cluster.writes.clear()
+    answers = iter([True, False])
+    await scene.redis_pass.run(scene.link, [scene.tracked], lambda: next(answers))
+    assert scene.cluster.writes == []
+
+
+async def test_what_cannot_be_seen_is_not_replaced(scene: Scene) -> None:
+    """Without the right to list Deployments, zero replicas would be a guess."""
+    scene.world.unseen[Kind.DEPLOYMENT, "ns"] = "cannot list deployments.apps"
+    await scene.turn()
+    assert scene.condition("Ready") == "False Forbidden"
+    assert [kind for kind, _ in scene.cluster.objects] == [Kind.TASK_QUEUE]
+    scene.world.unseen.clear()
+    await scene.turn()
+    assert scene.replicas() == 0
+
+
+async def test_workers_that_come_to_an_empty_queue_are_listed_in_the_same_pass(scene: Scene) -> None:
+    """Their list is left out while there are none; acting without it would take a busy one for nobody."""
+    await scene.turn()
+    await scene.turn()
+    await scene.worker()
+    await scene.turn()
+    reading = scene.tracked.reading
+    assert [row.id for row in reading.workers] == [WORKER]  # type: ignore[union-attr]
+
+
 async def test_an_invalid_change_leaves_the_last_good_spec_in_force(scene: Scene) -> None:
     await scene.turn()
     scene.change(scaling={"minReplicas": 5, "maxReplicas": 2})
@@ -349,3 +292,36 @@ async def test_a_worker_whose_pod_was_deleted_by_force_is_reported_until_it_is_g
         [row] = await scene.link.run(WorkerRegistry("q").list())
         assert row.deadline_ms - scene.tracked.reading.stats.now_ms == 2_000  # type: ignore[union-attr]
         await scene.link.run(WorkerRegistry("q").beat(WORKER, 15_000))
+
+
+def _ended(scene: Scene, reason: str, worker: str, version: int) -> None:
+    """The kubelet says how the worker before the one that runs has ended."""
+    body: dict[str, Any] = {"name": "worker", "ready": True, "state": {"running": {}}}
+    code = 0 if reason == "Completed" else 137
+    body["lastState"] = {"terminated": {"reason": reason, "exitCode": code, "message": worker}}
+    metadata: dict[str, Any] = {"namespace": "ns", "name": "q-worker-1", "uid": UID, "resourceVersion": str(version)}
+    metadata |= {"creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app.kubernetes.io/instance": "q"}}
+    status = {"phase": "Running", "containerStatuses": [body]}
+    scene.world.observe(Kind.POD, "MODIFIED", {"metadata": metadata, "status": status})
+
+
+async def test_the_end_of_a_worker_is_told_once_although_its_successor_has_taken_over(scene: Scene) -> None:
+    await scene.turn()
+    await scene.worker()
+    await scene.post(2)
+    await scene.link.run(Broker("q").fetch(WORKER, 1))
+    await scene.turn()
+    await scene.link.client.zrem(WorkerRegistry("q").keys.workers, WORKER)  # recovered meanwhile
+    for version in (7, 8):
+        _ended(scene, "OOMKilled", WORKER, version)
+        await scene.turn()
+    told = [event for event in scene.cluster.events if event.startswith("WorkerEnded")]
+    assert told == ["WorkerEnded q-worker-1: OOMKilled, exit code 137; 1 task goes back"]
+
+
+async def test_an_end_from_before_the_operator_began_or_a_good_one_is_no_news(scene: Scene) -> None:
+    _ended(scene, "OOMKilled", f"{UID}.worker.0", 7)
+    await scene.turn()
+    _ended(scene, "Completed", f"{UID}.worker.1", 8)
+    await scene.turn()
+    assert not [event for event in scene.cluster.events if event.startswith("WorkerEnded")]

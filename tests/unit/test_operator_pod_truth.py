@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ferryman_operator.pod_truth import Gone, proven_gone, vouchable
 from ferryman_operator.pods import Exit, pod_from
+from ferryman_operator.world import Kind, World
 
 UID = "6e7019c3"
 OLD, NEW = f"{UID}.worker.old", f"{UID}.worker.new"
@@ -55,6 +56,30 @@ def test_a_restarted_container_names_the_process_that_died() -> None:
     assert pod.exits == (Exit(OLD, "OOMKilled, exit code 137"),)
     workers = [Worker(OLD), Worker(NEW), Worker("other.worker.1")]
     assert proven_gone(workers, {UID: pod}, {}) == [Gone(OLD, "OOMKilled, exit code 137", exempt=False)]
+
+
+def test_an_eviction_is_told_with_its_reason() -> None:
+    """For the pod's own limits it is a crash like another: what was announced came with DisruptionTarget."""
+    body = pod_body(state={"terminated": KILLED | {"reason": "Error"}})
+    body["status"] |= {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": "Pod ephemeral local storage usage\nexceeds 1Gi.",
+    }
+    [gone] = proven_gone([Worker(OLD)], {UID: pod_from(body)}, {})
+    assert gone.reason == "Evicted: Pod ephemeral local storage usage exceeds 1Gi. Error, exit code 137"
+    assert (gone.exempt, gone.surely) == (False, True)
+
+
+def test_a_pod_whose_node_is_gone_is_told_until_its_worker_is_silent() -> None:
+    """The pod's garbage collector deletes it by force: nobody saw the process end."""
+    world = World()
+    lost = pod_body(conditions=(), ready=True)
+    world.observe(Kind.POD, "MODIFIED", lost)
+    assert proven_gone([Worker(OLD)], world.pods, world.deleted_pods) == []
+    world.observe(Kind.POD, "DELETED", lost)
+    [gone] = proven_gone([Worker(OLD)], world.pods, world.deleted_pods)
+    assert (gone.reason, gone.surely, gone.exempt) == ("PodDeleted", False, True)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from ferryman_bench import Bench
 from ferryman_operator.backlog import Reading
 from ferryman_operator.rates import ASSUMED_SERVICE_S, Counters, Rates, arrival_memory_s, updated
 
 from ferryman.protocol import Completion
-from ferryman.testing import Bench
 
 
 def counters(at_s: float, arrived: int = 0, runs: int = 0, run_ms: int = 0, busy: int = 0) -> Counters:

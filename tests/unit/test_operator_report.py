@@ -11,6 +11,7 @@ from ferryman_operator import status
 from ferryman_operator.autoscaler import Decision, Memory, Reason
 from ferryman_operator.backlog import Unmeasured
 from ferryman_operator.conditions import Findings, conditions, merged
+from ferryman_operator.pause import Pause
 from ferryman_operator.spec import StopPolicy
 
 
@@ -33,7 +34,7 @@ NO_SECRET = Unmeasured("SecretNotFound", "Secret 's' does not exist")
                 "Ready": "True Ready",
                 "SpecValid": "True Valid",
                 "BrokerReachable": "True Reachable",
-                "PolicySynced": "True Written",
+                "PolicySynced": "True Synced",
                 "ScalingActive": "True Measuring",
                 "Paused": "False Running",
             },
@@ -45,7 +46,7 @@ NO_SECRET = Unmeasured("SecretNotFound", "Secret 's' does not exist")
                 "Ready": "False ConnectionRefused",
                 "SpecValid": "True Valid",
                 "BrokerReachable": "False ConnectionRefused",
-                "PolicySynced": "True Written",
+                "PolicySynced": "True Synced",
                 "ScalingActive": "False NoMeasurement",
                 "Paused": "False Running",
             },
@@ -91,7 +92,25 @@ NO_SECRET = Unmeasured("SecretNotFound", "Secret 's' does not exist")
         ),
         pytest.param(replace(GOOD, on_hold=True), {"Paused": "True HeldByHand"}, id="stopped by hand"),
         pytest.param(
+            replace(GOOD, on_hold=True, held_by_spec=True), {"Paused": "True StopPolicy"}, id="no longer stopped"
+        ),
+        pytest.param(
             replace(GOOD, decision=decision(2, Reason.EXTERNAL)), {"ScalingActive": "True External"}, id="external"
+        ),
+        pytest.param(
+            replace(GOOD, policy_behind=2),
+            {"PolicySynced": "False WorkersReading", "Ready": "True Ready"},
+            id="workers have yet to read the policy",
+        ),
+        pytest.param(
+            replace(GOOD, pause=Pause(scale_in=True, scale_out=True)),
+            {"Paused": "True ScalingPaused", "ScalingActive": "False ScalingPaused", "Ready": "True Ready"},
+            id="the number of workers is paused",
+        ),
+        pytest.param(
+            replace(GOOD, pause=Pause(scale_in=True)),
+            {"Paused": "True ScalingPaused", "ScalingActive": "True Measuring"},
+            id="only removal is paused",
         ),
         pytest.param(replace(GOOD, awaits="2 workers to drain"), {"ScalingActive": "True Draining"}, id="draining"),
     ],

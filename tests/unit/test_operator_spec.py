@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ferryman_operator.policy import policy_fields
-from ferryman_operator.spec import RedisRef, ScalingMode, SpecError, StopPolicy, TaskQueueSpec
+from ferryman_operator.spec import DeletionPolicy, RedisRef, ScalingMode, SpecError, StopPolicy, TaskQueueSpec
 
 from ferryman.policy import Policy as LibraryPolicy
 
@@ -61,6 +61,16 @@ def test_every_policy_reaches_redis() -> None:
     }
 
 
+def test_what_has_no_default_is_off() -> None:
+    spec = read()
+    assert spec.deletion_policy is DeletionPolicy.RETAIN
+    assert (spec.scaling.added_per_minute, spec.scaling.removed_per_minute) == (None, None)
+    assert (spec.worker.env, spec.worker.env_from) == ((), ())
+    limited = read(scaling={"maxAddedPerMinute": 5, "maxRemovedPerMinute": 2}, deletionPolicy="Purge")
+    assert (limited.scaling.added_per_minute, limited.scaling.removed_per_minute) == (5, 2)
+    assert limited.deletion_policy is DeletionPolicy.PURGE
+
+
 def test_a_secret_holds_the_url_under_url_unless_told_otherwise() -> None:
     assert read(redis={"secretRef": {"name": "s"}}).redis == RedisRef(secret="s", key="url")
     assert read(redis={"secretRef": {"name": "s", "key": "k"}}).redis == RedisRef(secret="s", key="k")
@@ -81,6 +91,10 @@ def test_a_secret_holds_the_url_under_url_unless_told_otherwise() -> None:
         ({"retries": {"backoff": {"max": "soon"}}}, "spec.retries.backoff.max"),
         ({"retention": {"dead": "0s"}}, "spec.retention.dead"),
         ({"scaling": "large"}, "spec.scaling"),
+        ({"scaling": {"maxAddedPerMinute": 0}}, "spec.scaling.maxAddedPerMinute"),
+        ({"scaling": {"maxRemovedPerMinute": "2"}}, "spec.scaling.maxRemovedPerMinute"),
+        ({"worker": {"image": "i", "app": "a", "env": {"A": "1"}}}, "spec.worker.env"),
+        ({"worker": {"image": "i", "app": "a", "envFrom": ["secret"]}}, "spec.worker.envFrom"),
     ],
 )
 def test_a_bad_spec_is_refused_with_its_field(spec: dict[str, Any], field: str) -> None:

@@ -43,3 +43,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- .Values.watchNamespaces | default (list .Release.Namespace) | uniq | join "," -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The names in imagePullSecrets, comma-separated. */}}
+{{- define "ferryman.pullSecretNames" -}}
+{{- $names := list -}}
+{{- range .Values.imagePullSecrets -}}{{- $names = append $names .name -}}{{- end -}}
+{{- $names | join "," -}}
+{{- end -}}

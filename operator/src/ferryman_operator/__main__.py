@@ -21,7 +21,8 @@ from ferryman_operator.children import Children
 from ferryman_operator.cluster import Cluster, ClusterError
 from ferryman_operator.endpoints import Endpoints
 from ferryman_operator.health import Health
-from ferryman_operator.loop import Loop
+from ferryman_operator.lease import Leadership
+from ferryman_operator.loop import DeadWatch, Loop
 from ferryman_operator.metrics import Metrics
 from ferryman_operator.redis_pass import RedisPass
 from ferryman_operator.reporter import Reporter
@@ -43,22 +44,29 @@ def main() -> int:
     except BadSetting as error:
         print(error, file=sys.stderr)
         return 2
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except DeadWatch as error:
+        logger.error("%s", error)
+        return 1
     return 0
 
 
 async def run(settings: OperatorSettings) -> None:
     """Run the operator until SIGTERM or SIGINT, which kopf takes care of."""
     world, cluster, tracked = World(), Cluster(), dict[str, Tracked]()
+    leadership = Leadership(cluster, settings.namespaces, settings.lease_namespace, settings.identity)
+    cluster.may_write = leadership.holds
     endpoints, metrics, reporter = Endpoints(cluster), Metrics(tracked, world), Reporter(world, cluster)
     children = Children(world, Applier(cluster, world), settings)
     redis_pass = RedisPass(world, children, reporter, endpoints, settings)
-    loop = Loop(tracked, world, cluster, children, reporter, endpoints, redis_pass, metrics, settings)
+    loop = Loop(tracked, world, cluster, children, reporter, endpoints, redis_pass, metrics, settings, leadership)
     health = Health(lambda: time.monotonic() - loop.finished_s, STALLED_S, metrics.text)
     server = await health.serve(settings.port)
     await _crd(cluster)
     where = ", ".join(settings.namespaces) or "all namespaces"
     logger.info("looking after the TaskQueues of %s", where)
+    leading = asyncio.create_task(leadership.run())
     running = asyncio.create_task(loop.run())
     watching = asyncio.create_task(
         kopf.operator(
@@ -71,11 +79,13 @@ async def run(settings: OperatorSettings) -> None:
         )
     )
     # Whichever ends first ends the process: an operator that only watches, or only acts, is better restarted.
-    await asyncio.wait((running, watching), return_when=asyncio.FIRST_COMPLETED)
-    for task in (running, watching):
+    parts = (running, watching, leading)
+    await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    for task in parts:
         task.cancel()
-    results = await asyncio.gather(running, watching, return_exceptions=True)
+    results = await asyncio.gather(*parts, return_exceptions=True)
     await loop.close()
+    await leadership.release()
     server.close()
     cluster.close()
     for result in results:

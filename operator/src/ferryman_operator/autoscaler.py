@@ -8,10 +8,12 @@ cooldown. Without a measurement nothing changes: never scale on missing data.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from ferryman_operator import rate_limit
+from ferryman_operator.pause import Pause
 from ferryman_operator.rates import arrival_memory_s
 from ferryman_operator.spec import Scaling, ScalingMode, StopPolicy
 
@@ -35,6 +37,8 @@ class Reason(StrEnum):
     CEILING = "Ceiling"  # maxReplicas
     COOLDOWN = "Cooldown"  # less is needed, but not yet for long enough
     HOLD = "Hold"  # the queue is on hold
+    PAUSED = "Paused"  # an annotation keeps the number of workers
+    RATE_LIMIT = "RateLimit"  # maxAddedPerMinute or maxRemovedPerMinute
     EXTERNAL = "External"  # somebody else decides
     NO_MEASUREMENT = "NoMeasurement"  # Redis did not answer
 
@@ -71,12 +75,13 @@ class Memory:
 
     `peaks` are the workers that the moments of the last cooldown could have made use of, without those that a later
     one exceeded: (when, workers), falling. `enough_since_s` is since when as many workers run as the estimate asks
-    for, and yet tasks wait.
+    for, and yet tasks wait. `sizes` are the workers of the last minute, where a limit asks for them.
     """
 
     wanted: int = 0
     peaks: tuple[tuple[float, int], ...] = ()
     enough_since_s: float | None = None
+    sizes: rate_limit.Sizes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ def decide(
     hold: StopPolicy,
     memory: Memory | None,
     now_s: float,
+    pause: Pause | None = None,
 ) -> Decision:
     """How many workers there should be.
 
@@ -110,6 +116,25 @@ def decide(
         return Decision(0, Reason.HOLD, "on hold; workers go when they have finished", stay)
     if hold is StopPolicy.HOLD:
         return Decision(current, Reason.HOLD, f"on hold; staying at {current}", stay)
+    decision = _by_demand(scaling, concurrency, demand, current, settled, memory, stay, now_s)
+    decision = _limited(decision, scaling, current, memory, now_s)
+    if pause and (wanted := pause.bound(decision.wanted, current)) != decision.wanted:
+        message = f"{pause.sentence}; without it {decision.wanted}: {decision.message}"
+        return Decision(wanted, Reason.PAUSED, message, replace(decision.memory, wanted=wanted))
+    return decision
+
+
+def _by_demand(
+    scaling: Scaling,
+    concurrency: int,
+    demand: Demand | None,
+    current: int,
+    settled: bool,
+    memory: Memory | None,
+    stay: Memory,
+    now_s: float,
+) -> Decision:
+    """By what is to be done, or by who else decides."""
     if scaling.mode is ScalingMode.EXTERNAL:
         wish = current if scaling.replicas is None else scaling.replicas
         wanted = min(max(wish, scaling.min_replicas), scaling.max_replicas)
@@ -143,6 +168,18 @@ def decide(
     elif needed < scaling.min_replicas or demand.is_zero:
         reason = Reason.FLOOR
     return Decision(wanted, reason, _sentence(scaling, demand, needed, reason), Memory(wanted, peaks, enough_since_s))
+
+
+def _limited(decision: Decision, scaling: Scaling, current: int, memory: Memory | None, now_s: float) -> Decision:
+    """No faster than the spec allows."""
+    if scaling.added_per_minute is None and scaling.removed_per_minute is None:
+        return decision
+    sizes = rate_limit.observed(memory.sizes if memory else (), current, now_s)
+    wanted, limit = rate_limit.limited(decision.wanted, scaling, sizes)
+    if not limit:
+        return replace(decision, memory=replace(decision.memory, sizes=sizes))
+    message = f"{limit}; {decision.wanted} would do: {decision.message}"
+    return Decision(wanted, Reason.RATE_LIMIT, message, replace(decision.memory, wanted=wanted, sizes=sizes))
 
 
 def _slots(scaling: Scaling, demand: Demand) -> float:
@@ -209,7 +246,8 @@ def _bounded(wanted: int, scaling: Scaling) -> int:
 
 def _sentence(scaling: Scaling, demand: Demand, needed: int, reason: Reason) -> str:
     if demand.is_zero:
-        idle = "nothing to do"
+        least = scaling.min_replicas
+        idle = f"nothing to do, and minReplicas is {least}" if least else "nothing to do"
         return f"{idle}; waiting {_spoken(scaling.cooldown_s)} before workers go" if reason is Reason.COOLDOWN else idle
     parts = [f"{demand.waiting} waiting", f"{demand.busy} running"]
     if demand.due_soon:

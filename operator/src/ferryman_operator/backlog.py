@@ -9,7 +9,8 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from ferryman import durability
@@ -29,10 +30,14 @@ CLAIM_LEASE_MS: Final = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A queue to be measured; with `claim`, its claim is renewed on the way."""
+    """A queue to be measured; with `claim`, its claim is renewed on the way.
+
+    `empty` when it had no workers the last time: then they are listed only when the figures show that there are some.
+    """
 
     queue: str
     claim: Claim | None
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +114,48 @@ async def measure(
     for question in questions:
         if question.claim:
             calls.append(QueuePolicy(question.queue).claim(question.claim, CLAIM_LEASE_MS))
-        calls += [Inspector(question.queue).stats(), WorkerRegistry(question.queue).list()]
+        stats, workers = _looks(question.queue)
+        calls += [stats] if question.empty else [stats, workers]
     if with_durability:
         calls += durability.questions()
     try:
         async with asyncio.timeout(timeout_s):
             replies = iter(await link.run_all(calls))
+            answers = [_answer(question, replies) for question in questions]
+            judged = durability.judge(list(replies)) if with_durability else None
+            woken = [at for at, answer in enumerate(answers) if questions[at].empty and _has_workers(answer)]
+            lists = await link.run_all([_looks(questions[at].queue)[1] for at in woken])
     except (BrokerError, OSError, TimeoutError) as error:
         return Measurement([unmeasured(error, timeout_s)] * len(questions), reached=False)
-    taken_s = time.monotonic()
-    answers = [_answer(question, replies, taken_s) for question in questions]
-    return Measurement(answers, True, durability.judge(list(replies)) if with_durability else None)
+    for at, workers in zip(woken, lists, strict=True):
+        answers[at] = _with_workers(answers[at], workers)
+    return Measurement(answers, True, judged)
 
 
-def _answer(question: Question, replies: Iterator[Any], taken_s: float) -> Reading | Unmeasured:
+@lru_cache(maxsize=10_000)
+def _looks(queue: str) -> tuple[Call[QueueStats], Call[list[WorkerRow]]]:
+    """The two calls that each pass repeats."""
+    return Inspector(queue).stats(), WorkerRegistry(queue).list()
+
+
+def _answer(question: Question, replies: Iterator[Any]) -> Reading | Unmeasured:
     claim = next(replies) if question.claim else None
-    stats, workers = next(replies), next(replies)
+    stats = next(replies)
+    workers = () if question.empty else next(replies)
     for reply in (claim, stats, workers):
         if isinstance(reply, Exception):
             return unmeasured(reply, 0)
-    return Reading(stats, workers, claim, taken_s)
+    return Reading(stats, workers, claim, time.monotonic())
+
+
+def _has_workers(answer: Reading | Unmeasured) -> bool:
+    return isinstance(answer, Reading) and bool(answer.stats.workers or answer.stats.active)
+
+
+def _with_workers(answer: Reading | Unmeasured, workers: Any) -> Reading | Unmeasured:
+    if isinstance(workers, Exception):
+        return unmeasured(workers, 0)
+    return replace(answer, workers=workers) if isinstance(answer, Reading) else answer
 
 
 def unmeasured(error: BaseException, timeout_s: float) -> Unmeasured:

@@ -10,14 +10,15 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ferryman.link import Link
 from ferryman_operator import guards, names
-from ferryman_operator.applier import Applier
+from ferryman_operator.applier import Applier, Wish
 from ferryman_operator.backlog import Reading, Unmeasured
-from ferryman_operator.cluster import ClusterError, Forbidden, Invalid
+from ferryman_operator.cluster import ClusterError, Conflict, Forbidden, Invalid, NotLeading
+from ferryman_operator.monitors import scheduler_monitor, worker_monitor
 from ferryman_operator.recovery_cronjob import recovery_cronjob
 from ferryman_operator.scheduler_deployment import scheduler_deployment
 from ferryman_operator.settings import OperatorSettings
@@ -31,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 #: Workers are not removed on the word of a measurement older than this: they may be busy again.
 STALE_S: Final = 5.0
+
+#: Kinds whose rejection is the fault of what the spec says.
+_FROM_SPEC: Final = (Kind.DEPLOYMENT, Kind.CRON_JOB)
+
+#: What is made once for all TaskQueues of a namespace with the same Redis.
+_OF_SCHEDULERS: Final = (Kind.DEPLOYMENT, Kind.POD_MONITOR)
 
 
 class Children:
@@ -52,31 +59,50 @@ class Children:
         await asyncio.gather(*(self._apply_group(group) for group in groups.values()))
 
     async def _apply_group(self, group: Sequence[Tracked]) -> None:
-        specs = [tracked.spec for tracked in group if tracked.spec]
+        specs = tuple(tracked.spec for tracked in group if tracked.spec)
         settings = self._settings
         leader = _leader(group)
         suspended = self._suspended(group, leader)
-        await asyncio.gather(*(self._apply_recovery(one, specs, one is not leader or suspended) for one in group))
+        await self._apply_all((one, self._recovery(one, specs, one is not leader or suspended)) for one in group)
         recovers = leader.refusal is None
-        scheduler = scheduler_deployment(
-            specs, settings.scheduler_image, settings.scheduler_resources, settings.pull_policy
+        scheduler = Wish(
+            Kind.DEPLOYMENT,
+            leader.namespace,
+            names.scheduler_deployment(specs[0].redis),
+            scheduler_deployment,
+            (
+                *(specs, settings.scheduler_image, settings.scheduler_resources),
+                *(settings.pull_policy, settings.pull_secrets),
+            ),
         )
-        if problem := await self._try(scheduler):
-            for tracked in group:
-                _note(tracked, problem)
-        await asyncio.gather(*(self._apply_workers(tracked, recovers) for tracked in group))
+        shared = [scheduler]
+        if self._monitors:
+            args = (specs, settings.pod_monitors)
+            shared.append(Wish(Kind.POD_MONITOR, leader.namespace, scheduler.name, scheduler_monitor, args))
+        for wish in shared:
+            if problem := await self._try(wish):
+                for tracked in group:
+                    _note(tracked, problem)
+        await self._apply_all((one, wish) for one in group for wish in self._workers(one, recovers))
 
-    async def _apply_recovery(self, tracked: Tracked, group: Sequence[TaskQueueSpec], suspended: bool) -> None:
-        assert tracked.spec
-        settings = self._settings
+    async def _apply_all(self, wishes: Iterable[tuple[Tracked, Wish]]) -> None:
+        """Apply all that differ. In most passes nothing does, so it is found out without a task for each."""
+        if pending := [pair for pair in wishes if not self._applier.is_settled(pair[1])]:
+            await asyncio.gather(*(self._apply_one(tracked, wish) for tracked, wish in pending))
+
+    async def _apply_one(self, tracked: Tracked, wish: Wish) -> None:
+        _note(tracked, await self._try(wish), wish.kind if wish.kind in _FROM_SPEC else "")
+
+    def _recovery(self, tracked: Tracked, group: tuple[TaskQueueSpec, ...], suspended: bool) -> Wish:
+        spec = tracked.spec
+        assert spec
         # The one that runs on schedule does so for all; the others are for runs by hand.
-        queues = [tracked.spec.queue] if suspended else [spec.queue for spec in group]
-        wish = recovery_cronjob(
-            tracked.spec, queues, settings.scheduler_image, settings.pull_policy, suspended=suspended
-        )
-        _note(tracked, await self._try(wish), wish["kind"])
+        queues = (spec.queue,) if suspended else tuple(one.queue for one in group)
+        settings = self._settings
+        args = (spec, queues, settings.scheduler_image, settings.pull_policy, settings.pull_secrets, suspended)
+        return Wish(Kind.CRON_JOB, spec.namespace, names.recovery_cronjob(spec.name), _recovery_cronjob, args)
 
-    async def _apply_workers(self, tracked: Tracked, recovers: bool) -> None:
+    def _workers(self, tracked: Tracked, recovers: bool) -> Iterator[Wish]:
         spec, plan = tracked.spec, tracked.plan
         assert spec
         assert plan
@@ -87,10 +113,15 @@ class Children:
         reading = tracked.reading
         if replicas < current and isinstance(reading, Reading) and time.monotonic() - reading.taken_s > STALE_S:
             replicas = current
-        _note(tracked, await self._try(worker_deployment(spec, replicas)), "Deployment")
-        _note(tracked, await self._try(guards.disruption_budget(spec)))
-        if self.pod_monitors:
-            _note(tracked, await self._try(guards.pod_monitor(spec)))
+        name = names.worker_deployment(spec.name)
+        yield Wish(Kind.DEPLOYMENT, spec.namespace, name, worker_deployment, (spec, replicas))
+        yield Wish(Kind.DISRUPTION_BUDGET, spec.namespace, name, guards.disruption_budget, (spec,))
+        if self._monitors:
+            yield Wish(Kind.POD_MONITOR, spec.namespace, name, worker_monitor, (spec, self._settings.pod_monitors))
+
+    @property
+    def _monitors(self) -> bool:
+        return self.pod_monitors and self._settings.pod_monitors.enabled
 
     def _suspended(self, group: Sequence[Tracked], leader: Tracked) -> bool:
         """Recovery rests only while nothing runs in the whole group; while that is not known, it goes on as it was."""
@@ -108,29 +139,43 @@ class Children:
         return bool(live and live["spec"].get("suspend"))
 
     async def remove_unowned_schedulers(self, queues: Sequence[Tracked]) -> None:
-        """Delete schedulers whose TaskQueues have all moved to another Redis."""
+        """Delete schedulers, and what belongs to them, whose TaskQueues have all moved to another Redis."""
         wanted = {(one.namespace, names.scheduler_deployment(one.spec.redis)) for one in queues if one.spec}
         unclear = {one.namespace for one in queues if not one.spec}
-        for live in self._world.all(Kind.DEPLOYMENT):
+        for kind, live in ((of, live) for of in _OF_SCHEDULERS for live in self._world.all(of)):
             metadata = live["metadata"]
             is_scheduler = metadata["labels"].get("app.kubernetes.io/component") == "scheduler"
             key = (metadata["namespace"], metadata["name"])
             if is_scheduler and key not in wanted and metadata["namespace"] not in unclear:
                 try:
-                    await self._applier.remove(Kind.DEPLOYMENT, live)
+                    await self._applier.remove(kind, live)
                 except ClusterError as error:
-                    logger.warning("could not delete scheduler %s/%s: %s", *key, error)
+                    logger.warning("could not delete the %s of scheduler %s/%s: %s", kind, *key, error)
+        self._applier.tidy()
 
-    async def _try(self, wish: Mapping[str, Any]) -> ClusterError | None:
+    async def _try(self, wish: Wish) -> ClusterError | None:
+        if self._applier.is_settled(wish):
+            return None
         try:
             if await self._applier.apply(wish):
-                logger.info("applied %s %s/%s", wish["kind"], wish["metadata"]["namespace"], wish["metadata"]["name"])
+                logger.info("applied %s %s/%s", *wish.key)
         except ClusterError as error:
             return error
         return None
 
     def _deployment(self, spec: TaskQueueSpec) -> Mapping[str, Any] | None:
         return self._world.get(Kind.DEPLOYMENT, spec.namespace, names.worker_deployment(spec.name))
+
+
+def _recovery_cronjob(
+    spec: TaskQueueSpec,
+    queues: Sequence[str],
+    image: str,
+    pull_policy: str,
+    pull_secrets: Sequence[str],
+    suspended: bool,
+) -> dict[str, Any]:
+    return recovery_cronjob(spec, queues, image, pull_policy, pull_secrets, suspended=suspended)
 
 
 def _leader(group: Sequence[Tracked]) -> Tracked:
@@ -144,6 +189,8 @@ def _note(tracked: Tracked, problem: ClusterError | None, kind: str = "") -> Non
         tracked.rejected.pop(kind, None)
     if isinstance(problem, Invalid) and kind:
         tracked.rejected[kind] = str(problem)
+    if isinstance(problem, (Conflict, NotLeading)):
+        return  # no fault of anybody: the next pass begins anew, if there is one
     if problem is not None and tracked.refusal is None:
         reason = "Forbidden" if isinstance(problem, Forbidden) else "ApplyFailed"
         tracked.refusal = (reason, str(problem))

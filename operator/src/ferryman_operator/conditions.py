@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ferryman.durability import Durability
 from ferryman_operator.autoscaler import Decision, Reason
 from ferryman_operator.backlog import Unmeasured
+from ferryman_operator.pause import Pause
 from ferryman_operator.spec import StopPolicy
 
 Condition = dict[str, Any]
@@ -28,10 +29,13 @@ class Findings:
     claimed_by: str = ""  # the other TaskQueue that owns the queue
     refusal: tuple[str, str] | None = None  # reason and message of what the API server refused
     policy_written: bool = False
+    policy_behind: int = 0  # workers that may not have read it yet
     decision: Decision | None = None
     awaits: str = ""  # what scaling down is waiting for
     stop_policy: StopPolicy = StopPolicy.NONE
     on_hold: bool = False
+    held_by_spec: bool = False  # the hold came from an earlier stopPolicy
+    pause: Pause = field(default_factory=Pause)
     ready_workers: int = 0
     trouble: str = ""  # why workers do not start
     schedules: bool = True  # whether the scheduler is ready
@@ -79,7 +83,7 @@ def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
         return _condition(found, "Ready", "False", REDIS_EVICTS, durable["message"])
     if found.refusal:
         return _condition(found, "Ready", "False", *found.refusal)
-    if policy["status"] != "True":
+    if not found.policy_written:
         return _condition(found, "Ready", "False", policy["reason"], policy["message"])
     if not found.schedules:
         message = "the scheduler is not ready: delayed tasks are not promoted, and only the CronJob recovers"
@@ -115,8 +119,12 @@ def _redis_durable(found: Findings) -> Condition:
 
 
 def _policy_synced(found: Findings) -> Condition:
+    if found.policy_written and found.policy_behind:
+        message = f"Redis has the policy of this generation; {found.policy_behind} workers have yet to read it"
+        return _condition(found, "PolicySynced", "False", "WorkersReading", message)
     if found.policy_written:
-        return _condition(found, "PolicySynced", "True", "Written", "Redis has the policy of this generation")
+        message = "Redis has the policy of this generation, and all workers have read it"
+        return _condition(found, "PolicySynced", "True", "Synced", message)
     return _condition(found, "PolicySynced", "False", "NotWritten", "the policy of this generation is not in Redis yet")
 
 
@@ -125,19 +133,28 @@ def _scaling_active(found: Findings) -> Condition:
         return _condition(found, "ScalingActive", "False", "NotReady", "see the condition Ready")
     if found.decision.reason in (Reason.NO_MEASUREMENT, Reason.HOLD):
         return _condition(found, "ScalingActive", "False", found.decision.reason.value, found.decision.message)
+    if found.pause.complete:
+        return _condition(found, "ScalingActive", "False", "ScalingPaused", found.pause.sentence)
     if found.awaits:
         return _condition(found, "ScalingActive", "True", "Draining", f"waiting for {found.awaits}")
-    reason = "External" if found.decision.reason is Reason.EXTERNAL else "Measuring"
-    return _condition(found, "ScalingActive", "True", reason, "the number of workers follows the demand")
+    if found.decision.reason is Reason.EXTERNAL:
+        message = "the number of workers follows spec.replicas"
+        return _condition(found, "ScalingActive", "True", "External", message)
+    return _condition(found, "ScalingActive", "True", "Measuring", "the number of workers follows the demand")
 
 
 def _paused(found: Findings) -> Condition:
     if found.stop_policy is not StopPolicy.NONE:
         return _condition(found, "Paused", "True", "StopPolicy", f"spec.stopPolicy is {found.stop_policy.value}")
+    if found.on_hold and found.held_by_spec:
+        # It stays the spec's until it has ended, or nobody would end it when the order to Redis got lost.
+        return _condition(found, "Paused", "True", "StopPolicy", "spec.stopPolicy is None again; the hold ends")
     if found.on_hold:
         return _condition(
             found, "Paused", "True", "HeldByHand", "the queue was put on hold; ferryman resume lets it go on"
         )
+    if found.pause.sentence:
+        return _condition(found, "Paused", "True", "ScalingPaused", f"{found.pause.sentence}; tasks are handed out")
     return _condition(found, "Paused", "False", "Running", "tasks are handed out")
 
 

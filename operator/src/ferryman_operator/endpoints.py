@@ -36,13 +36,18 @@ class Endpoints:
         self._clock = clock
         self._known: dict[tuple[str, RedisRef], tuple[float, str | NoEndpoint]] = {}
 
-    async def resolve(self, namespace: str, redis: RedisRef) -> str | NoEndpoint:
-        """The URL, or why it is not known."""
+    def known(self, namespace: str, redis: RedisRef) -> str | NoEndpoint | None:
+        """What need not be read now; None when `resolve` must ask the API server."""
         if redis.url is not None:
             return redis.url
-        until_s, found = self._known.get((namespace, redis), (0.0, NoEndpoint("Pending", "not read yet")))
-        if self._clock() < until_s:
-            return found
+        until_s, found = self._known.get((namespace, redis), (0.0, None))
+        return found if self._clock() < until_s else None
+
+    async def resolve(self, namespace: str, redis: RedisRef) -> str | NoEndpoint:
+        """The URL, or why it is not known."""
+        if (known := self.known(namespace, redis)) is not None:
+            return known
+        _, found = self._known.get((namespace, redis), (0.0, None))
         read = await self._read(namespace, redis)
         if isinstance(read, NoEndpoint) and read.reason == "SecretUnreadable" and isinstance(found, str):
             read = found  # the API server is away; what was known a minute ago is better than nothing

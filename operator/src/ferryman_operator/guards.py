@@ -1,4 +1,4 @@
-"""Builds a queue's PodDisruptionBudget and, where Prometheus' operator is installed, its PodMonitor. Pure."""
+"""Builds a queue's PodDisruptionBudget. Pure."""
 
 from __future__ import annotations
 
@@ -18,18 +18,5 @@ def disruption_budget(spec: TaskQueueSpec) -> dict[str, Any]:
             "maxUnavailable": "25%",
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": names.selector_labels("worker", spec.name)},
-        },
-    }
-
-
-def pod_monitor(spec: TaskQueueSpec) -> dict[str, Any]:
-    """Lets Prometheus' operator scrape the workers."""
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PodMonitor",
-        "metadata": names.metadata(spec, names.worker_deployment(spec.name), "worker"),
-        "spec": {
-            "selector": {"matchLabels": names.selector_labels("worker", spec.name)},
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
         },
     }

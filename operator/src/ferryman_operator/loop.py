@@ -10,19 +10,24 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from ferryman.errors import BrokerError
 from ferryman.link import Link
 from ferryman.policy import QueuePolicy
+from ferryman_operator import finalizer
 from ferryman_operator.backlog import Unmeasured
 from ferryman_operator.children import Children
-from ferryman_operator.cluster import Cluster, ClusterError
+from ferryman_operator.cluster import Cluster, ClusterError, Forbidden
 from ferryman_operator.endpoints import Endpoints, NoEndpoint
+from ferryman_operator.lease import Leadership
 from ferryman_operator.metrics import Metrics
+from ferryman_operator.purger import Purger
 from ferryman_operator.redis_pass import RedisPass
 from ferryman_operator.reporter import Reporter
 from ferryman_operator.settings import OperatorSettings
+from ferryman_operator.spec import RedisRef
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind, World
 
@@ -34,8 +39,23 @@ PASS_TIMEOUT_S: Final = 60.0
 #: How long a tick waits for the claims of TaskQueues that are gone; a slow Redis must not delay other queues.
 RELEASE_PATIENCE_S: Final = 0.5
 
+#: How long a tick waits for Secrets; a slow API server must not delay queues whose Redis is known.
+READ_PATIENCE_S: Final = 0.5
+
+#: How often everything is listed while a permission to list is missing.
+BLIND_RESYNC_S: Final = 10.0
+
 #: How often the loop looks for PodMonitors and for schedulers that nobody needs.
 TIDY_EVERY_S: Final = 30.0
+
+
+class DeadWatch(Exception):
+    """A watch brings nothing any more: only a new process gets a new one for sure."""
+
+    def __init__(self, watches: Sequence[str]) -> None:
+        super().__init__(
+            f"the watch of {' and of '.join(watches)} is dead, or the right to watch is missing: starting anew"
+        )
 
 
 class Loop:
@@ -52,8 +72,10 @@ class Loop:
         redis_pass: RedisPass,
         metrics: Metrics,
         settings: OperatorSettings,
+        leadership: Leadership,
     ) -> None:
         self.tracked = tracked
+        self._leadership = leadership
         self._world = world
         self._cluster = cluster
         self._children = children
@@ -66,37 +88,57 @@ class Loop:
         self._passes: dict[str, asyncio.Task[None]] = {}
         self._resynced_s = self._tidied_s = float("-inf")
         self._departures: set[asyncio.Task[None]] = set()
+        self._purger = Purger(world, cluster, endpoints, reporter.events, settings)
+        self._reads: dict[tuple[str, RedisRef], asyncio.Task[str | NoEndpoint]] = {}
         self.finished_s = time.monotonic()  # when a pass, or a tick without queues, last ended
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. Raises DeadWatch."""
         while True:
             started_s = time.monotonic()
             try:
                 await self._turn(started_s)
+            except DeadWatch:
+                raise
             except Exception:
                 # The next turn begins anew; if none succeeds any more, /livez tells.
                 logger.exception("a turn of the loop failed")
-            await asyncio.sleep(max(0.05, self._settings.poll_s - (time.monotonic() - started_s)))
+            await self._world.alarm.rest(max(0.05, self._settings.poll_s - (time.monotonic() - started_s)))
 
     async def close(self) -> None:
         """Stop the passes and close the links."""
-        running = [*self._passes.values(), *self._departures]
+        running: list[asyncio.Task[Any]] = [*self._passes.values(), *self._departures, *self._reads.values()]
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, self._purger.close(), self._redis_pass.close(), return_exceptions=True)
         for link in self._links.values():
             await link.close()
 
     async def _turn(self, now_s: float) -> None:
-        if now_s - self._resynced_s >= self._settings.resync_s and await self._resync():
+        wait_s = BLIND_RESYNC_S if self._world.unseen else self._settings.resync_s
+        if now_s - self._resynced_s >= wait_s and await self._resync(now_s):
             self._resynced_s = now_s
         if self._resynced_s == float("-inf"):
             return  # nothing is known yet, so nothing can be missing
+        if dead := self._world.watches.dead(now_s, self._settings.watch_patience_s):
+            raise DeadWatch(dead)
+        self._metrics.leads(self._leadership.leads)
+        if self._leadership.stands_by:
+            await self._rest()
+            return
         await self._tick()
         if now_s - self._tidied_s >= TIDY_EVERY_S:
             self._tidied_s = now_s
             await self._tidy()
+
+    async def _rest(self) -> None:
+        """Another operator is at work: what is under way here ends, and what is remembered gets old."""
+        for task in self._passes.values():
+            task.cancel()
+        await asyncio.gather(*self._passes.values(), return_exceptions=True)
+        self._passes.clear()
+        self.tracked.clear()
+        self._finished()
 
     async def _tick(self) -> None:
         self._track()
@@ -104,9 +146,13 @@ class Loop:
             await asyncio.wait(self._departures, timeout=RELEASE_PATIENCE_S)
         ready: defaultdict[str, list[Tracked]] = defaultdict(list)
         nowhere: dict[str, NoEndpoint] = {}
-        idle = [tracked for tracked in self.tracked.values() if not tracked.in_pass]
-        found = await asyncio.gather(*(self._endpoint(tracked) for tracked in idle))
-        for tracked, endpoint in zip(idle, found, strict=True):
+        idle = [
+            one for one in self.tracked.values() if not (one.in_pass or self._leadership.is_anothers(one.namespace))
+        ]
+        await self._read_endpoints(idle)
+        for tracked in idle:
+            if (endpoint := self._endpoint(tracked)) is None:
+                continue  # the API server is slow; others need not wait for that
             if isinstance(endpoint, NoEndpoint):
                 nowhere[tracked.uid] = endpoint
             ready[tracked.uid if isinstance(endpoint, NoEndpoint) else endpoint].append(tracked)
@@ -120,19 +166,32 @@ class Loop:
         if not self.tracked:
             self._finished()
 
-    async def _endpoint(self, tracked: Tracked) -> str | NoEndpoint:
+    def _endpoint(self, tracked: Tracked) -> str | NoEndpoint | None:
         if tracked.spec is None:
             return NoEndpoint("InvalidSpec", tracked.invalid)
-        return await self._endpoints.resolve(tracked.namespace, tracked.spec.redis)
+        return self._endpoints.known(tracked.namespace, tracked.spec.redis)
+
+    async def _read_endpoints(self, queues: Sequence[Tracked]) -> None:
+        """Read the Secrets that must be read, and wait for them a little."""
+        for tracked in queues:
+            if tracked.spec and self._endpoint(tracked) is None:
+                key = (tracked.namespace, tracked.spec.redis)
+                if key not in self._reads:
+                    self._reads[key] = asyncio.create_task(self._endpoints.resolve(*key))
+        if self._reads:
+            await asyncio.wait(self._reads.values(), timeout=READ_PATIENCE_S)
+        for key in [key for key, task in self._reads.items() if task.done()]:
+            del self._reads[key]
 
     async def _pass(self, key: str, nowhere: NoEndpoint | None, queues: list[Tracked]) -> None:
         started_s = time.monotonic()
+        epochs = {one.namespace: self._leadership.epoch(one.namespace) for one in queues}
         for tracked in queues:
             tracked.in_pass = True
         try:
             link = Unmeasured(nowhere.reason, nowhere.message) if nowhere else self._link(key)
             async with asyncio.timeout(PASS_TIMEOUT_S):
-                await self._redis_pass.run(link, queues)
+                await self._redis_pass.run(link, queues, lambda: self._same(epochs))
         except Exception:
             logger.exception("a pass over %s failed", ", ".join(f"{one.namespace}/{one.name}" for one in queues))
         finally:
@@ -144,41 +203,50 @@ class Loop:
                 self._metrics.count_decision(tracked)
         self._finished()
 
+    def _same(self, epochs: Mapping[str, int | None]) -> bool:
+        """Whether nobody else can have been at work since."""
+        return all(epoch is not None and self._leadership.epoch(one) == epoch for one, epoch in epochs.items())
+
     def _link(self, url: str) -> Link | Unmeasured:
         if url not in self._links:
             try:
                 self._links[url] = Link.from_url(
                     url, client_name="ferryman-operator", reply_timeout_s=self._settings.redis_timeout_s
                 )
+                self._links[url].watch = self._metrics.round_trip
             except ValueError as error:
                 return Unmeasured("InvalidURL", f"spec.redis: {error}")
         return self._links[url]
 
     def _finished(self) -> None:
+        if self._leadership.is_refused:
+            return  # it will never lead, and /livez must tell
         self.finished_s = time.monotonic()
         self._metrics.finished()
 
     def _track(self) -> None:
         """Bring the tracked queues in line with the TaskQueues that exist."""
-        living = {
-            body["metadata"]["uid"]: body
-            for body in self._world.all(Kind.TASK_QUEUE)
-            # What is being deleted is left alone: making its children anew would fight the garbage collector.
-            if "deletionTimestamp" not in body["metadata"]
-        }
+        bodies = self._world.all(Kind.TASK_QUEUE)
+        # What is being deleted is left alone: making its children anew would fight the garbage collector.
+        leaving = [body for body in bodies if "deletionTimestamp" in body["metadata"]]
+        living = {body["metadata"]["uid"]: body for body in bodies if "deletionTimestamp" not in body["metadata"]}
         for uid in [uid for uid in self.tracked if uid not in living]:
             self._depart(self.tracked.pop(uid))
+        self._purger.look(leaving)
         for uid, body in living.items():
-            if uid in self.tracked:
-                self.tracked[uid].update(body)
+            known, epoch = self.tracked.get(uid), self._leadership.epoch(body["metadata"]["namespace"])
+            if known is None or (known.epoch is not None and epoch not in (None, known.epoch)):
+                # New, or another operator was at work in between: what is remembered is outdated.
+                self.tracked[uid] = known = Tracked.of(body)
             else:
-                self.tracked[uid] = Tracked.of(body)
+                known.update(body)
+            known.epoch = epoch or known.epoch
 
     def _depart(self, tracked: Tracked) -> None:
         """A TaskQueue is gone: give its claim up, so that a successor of the same name need not wait for its end."""
         self._reporter.forget(tracked.uid)
         self._metrics.forget(tracked)
-        if tracked.spec and tracked.claim_granted:
+        if tracked.spec and tracked.claim_granted and not finalizer.is_on(tracked.body):
             task = asyncio.create_task(self._release(tracked))
             self._departures.add(task)
             task.add_done_callback(self._departures.discard)
@@ -197,22 +265,29 @@ class Loop:
         except (BrokerError, OSError, TimeoutError) as error:
             logger.info("the claim of %s/%s ends by itself: %s", tracked.namespace, tracked.name, error)
 
-    async def _resync(self) -> bool:
+    async def _resync(self, now_s: float) -> bool:
         """List everything. The truth when a watch has missed something; True when it worked."""
         kinds = [kind for kind in Kind if kind is not Kind.POD_MONITOR or self._children.pod_monitors]
-        try:
-            for namespace in self._settings.namespaces or (None,):
-                for kind in kinds:
+        unseen: dict[tuple[Kind, str | None], str] = {}
+        for namespace in self._settings.namespaces or (None,):
+            for kind in kinds:
+                try:
                     items, version = await self._cluster.list(kind, namespace)
-                    self._world.replace(kind, items, version, namespace)
-        except ClusterError as error:
-            logger.warning("could not list the cluster's objects: %s", error)
-            return False
-        return True
+                except Forbidden as error:
+                    logger.error("%s", error)
+                    if kind is not Kind.POD_MONITOR:
+                        unseen[kind, namespace] = str(error)
+                    continue
+                except ClusterError as error:
+                    logger.warning("could not list the cluster's objects: %s", error)
+                    return False
+                self._world.replace(kind, items, version, namespace, now_s)
+        self._world.unseen = unseen
+        return not any(kind is Kind.TASK_QUEUE for kind, _ in unseen)
 
     async def _tidy(self) -> None:
         try:
             self._children.pod_monitors = await self._cluster.has_kind(Kind.POD_MONITOR)
         except ClusterError as error:
             logger.warning("could not look for PodMonitors: %s", error)
-        await self._children.remove_unowned_schedulers(list(self.tracked.values()))
+        await self._children.remove_unowned_schedulers([*self.tracked.values(), *self._purger.queues.values()])

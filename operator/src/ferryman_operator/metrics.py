@@ -10,10 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ferryman.round_trips import TRIP_BOUNDS_S
 from ferryman_operator import names
 from ferryman_operator.backlog import Reading
 from ferryman_operator.spec import TaskQueueSpec
@@ -32,7 +43,11 @@ class Metrics:
     """All metrics of this process."""
 
     def __init__(self, tracked: Mapping[str, Tracked], world: World) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, and nobody asks for them
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
         self._registry.register(_Queues(tracked, world))
         self._decisions = Counter(
             "ferryman_operator_decisions_total",
@@ -46,13 +61,33 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=self._registry,
         )
+        self._round_trips = Histogram(
+            "ferryman_redis_round_trip_seconds",
+            "From a question to Redis to its answer.",
+            ["component"],
+            buckets=TRIP_BOUNDS_S,
+            registry=self._registry,
+        ).labels("operator")
         self._last_pass = Gauge(
             "ferryman_operator_last_pass_timestamp_seconds", "When a pass last ended.", registry=self._registry
         )
+        self._leading = Gauge(
+            "ferryman_operator_leading",
+            "1 while this operator holds the lease and may write, 0 while it stands by.",
+            registry=self._registry,
+        )
+
+    def round_trip(self, seconds: float) -> None:
+        """A Redis has answered."""
+        self._round_trips.observe(seconds)
 
     def observe_pass(self, duration_s: float) -> None:
         """A pass has ended."""
         self._pass_seconds.observe(duration_s)
+
+    def leads(self, leads: bool) -> None:
+        """Whether this operator may write anywhere."""
+        self._leading.set(leads)
 
     def finished(self) -> None:
         """The loop is alive."""
@@ -86,11 +121,17 @@ class _Queues(Collector):
         events = CounterMetricFamily(
             "ferryman_queue_events", "What happened to tasks of the queue, ever.", labels=[*_LABELS, "event"]
         )
+        interrupted = CounterMetricFamily(
+            "ferryman_scale_down_interrupted",
+            "Tasks that began anew because they outlived the grace of a worker that scaling down or a rollout took.",
+            labels=_LABELS,
+        )
         figures = [(GaugeMetricFamily(name, text, labels=_LABELS), read) for name, text, read in _FIGURES]
         for tracked in list(self._tracked.values()):
             if tracked.spec is None or not tracked.is_ours:
                 continue
             labels = [tracked.namespace, tracked.spec.queue]
+            interrupted.add_metric(labels, tracked.interrupted)
             if isinstance(tracked.reading, Reading):
                 for state in STATES:
                     tasks.add_metric([*labels, state], getattr(tracked.reading.stats, state))
@@ -100,7 +141,7 @@ class _Queues(Collector):
                 value = read(tracked, tracked.spec, self._world)
                 if value is not None:
                     family.add_metric(labels, float(value))
-        yield from (tasks, events, *(family for family, _ in figures))
+        yield from (tasks, events, interrupted, *(family for family, _ in figures))
 
 
 #: Reads one figure of a queue; None when it is not known now, and then it is not exported.

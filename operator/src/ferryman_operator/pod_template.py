@@ -5,6 +5,7 @@ The pods satisfy the `restricted` level of Kubernetes' pod security standards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ferryman_operator.spec import RedisRef
@@ -44,6 +45,11 @@ def redis_env(redis: RedisRef) -> list[dict[str, Any]]:
     if redis.secret is None:
         return [{"name": "FERRYMAN_REDIS_URL", "value": redis.url}]
     return [{"name": "FERRYMAN_REDIS_URL_FILE", "value": f"{REDIS_MOUNT}/url"}]
+
+
+def pull_secrets(names: Sequence[str]) -> dict[str, Any]:
+    """The Secrets with which the kubelet pulls Ferryman's own image; one that is missing does no harm."""
+    return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
 
 
 def volumes(redis: RedisRef) -> list[dict[str, Any]]:

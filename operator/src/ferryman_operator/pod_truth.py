@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ferryman.cause import POD_DELETED
 from ferryman_operator.pods import Pod
 
 
@@ -67,7 +68,7 @@ def proven_gone(workers: Iterable[Worker], pods: Mapping[str, Pod], deleted: Map
             # it may run on, on a node that nobody reaches even for long, and then its beats say so. As it ran to the
             # last, no task of its own was what ended it.
             surely = pod.ended or not pod.scheduled
-            gone.append(Gone(worker.id, "PodDeleted", exempt or not surely, surely))
+            gone.append(Gone(worker.id, POD_DELETED, exempt or not surely, surely))
     return gone
 
 

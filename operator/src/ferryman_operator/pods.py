@@ -43,6 +43,7 @@ class Pod:
     ended: bool  # every container has terminated
     trouble: str  # why the worker container does not start, or ""
     exits: tuple[Exit, ...]
+    killed_s: float = 0.0  # epoch: when its grace ends, if it is terminating; else 0
 
     @property
     def counts(self) -> bool:
@@ -63,10 +64,11 @@ def pod_from(body: Mapping[str, Any]) -> Pod:
         uid=metadata["uid"],
         instance=(metadata.get("labels") or {}).get("app.kubernetes.io/instance", ""),
         version=int(metadata["resourceVersion"]),
-        created_s=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+        created_s=_epoch(metadata["creationTimestamp"]),
         phase=status.get("phase", "Pending"),
         ready=ready,
         terminating="deletionTimestamp" in metadata,
+        killed_s=_epoch(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else 0.0,
         disrupted=_is_true(conditions, "DisruptionTarget"),
         scheduled=bool((body.get("spec") or {}).get("nodeName")),
         running="running" in (worker.get("state") or {}),
@@ -74,20 +76,32 @@ def pod_from(body: Mapping[str, Any]) -> Pod:
         reachable=ready or not worker.get("ready", False),
         ended=bool(containers) and all("terminated" in (one.get("state") or {}) for one in containers),
         trouble=_trouble(worker, conditions),
-        exits=_exits(worker, metadata["uid"]),
+        exits=_exits(worker, metadata["uid"], _evicted(status)),
     )
+
+
+def _epoch(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 def _is_true(conditions: Mapping[str, Any], name: str) -> bool:
     return bool(conditions.get(name, {}).get("status") == "True")
 
 
-def _exits(worker: Mapping[str, Any], uid: str) -> tuple[Exit, ...]:
+def _evicted(status: Mapping[str, Any]) -> str:
+    """Why the kubelet put the whole pod out (its own limits, or the node's need), or ""."""
+    if status.get("reason") != "Evicted":
+        return ""
+    return f"Evicted: {' '.join((status.get('message') or 'no reason given').split())[:200]} "
+
+
+def _exits(worker: Mapping[str, Any], uid: str, evicted: str) -> tuple[Exit, ...]:
     """Ended processes whose message is the id of a worker of this very pod; anything else proves nothing."""
-    ends = [(worker.get(part) or {}).get("terminated") or {} for part in ("lastState", "state")]
+    told = (("lastState", ""), ("state", evicted))  # an eviction is what ended the last process, and no earlier one
+    ends = [((worker.get(part) or {}).get("terminated") or {}, why) for part, why in told]
     return tuple(
-        Exit(message, f"{end.get('reason', 'Unknown')}, exit code {end.get('exitCode', '?')}")
-        for end in ends
+        Exit(message, f"{why}{end.get('reason', 'Unknown')}, exit code {end.get('exitCode', '?')}")
+        for end, why in ends
         if (message := (end.get("message") or "").strip()).startswith(f"{uid}.{WORKER_CONTAINER}.")
         and end.get("reason") != "ContainerStatusUnknown"
     )

@@ -1,6 +1,9 @@
-"""What the operator writes into a queue's `config` hash, from the TaskQueue."""
+"""What the operator writes into a queue's `config` hash, from the TaskQueue, and whether the workers follow it."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 from ferryman.durations import duration_ms
 from ferryman_operator.spec import Policy
@@ -21,3 +24,28 @@ def policy_fields(policy: Policy) -> dict[str, str | int]:
         "completed_max": policy.completed_max,
         "dead_ms": duration_ms(policy.dead_s),
     }
+
+
+class Worker(Protocol):
+    """What is needed of a registered worker (ferryman.workers.WorkerRow)."""
+
+    @property
+    def id(self) -> str:
+        """`<pod uid>.<container>.<nonce>`."""
+
+    @property
+    def deadline_ms(self) -> int:
+        """When it must have beaten again, on Redis' clock."""
+
+
+def behind(deadlines_ms: Mapping[str, int], workers: Iterable[Worker], now_ms: int, gone: Collection[str]) -> list[str]:
+    """The workers that have not beaten since `deadlines_ms` was noted, after the policy was written.
+
+    Each beat moves a worker's deadline and tells it of a new policy, which it then reads. Whoever joined since has read
+    it, and the dead need not: those past their deadline, and those in `gone`, whose end is known.
+    """
+    return [
+        worker.id
+        for worker in workers
+        if deadlines_ms.get(worker.id) == worker.deadline_ms and worker.deadline_ms > now_ms and worker.id not in gone
+    ]

@@ -19,7 +19,13 @@ _RESOURCES: Final = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"m
 
 
 def recovery_cronjob(
-    spec: TaskQueueSpec, queues: Sequence[str], image: str, pull_policy: str, *, suspended: bool
+    spec: TaskQueueSpec,
+    queues: Sequence[str],
+    image: str,
+    pull_policy: str,
+    pull_secrets: Sequence[str] = (),
+    *,
+    suspended: bool,
 ) -> dict[str, Any]:
     """The CronJob of `spec`, which passes over `queues`: its own, or those of the whole group."""
     labels = names.labels("recovery", spec.name, spec.queue)
@@ -41,6 +47,7 @@ def recovery_cronjob(
             }
         ],
         "volumes": pod_template.volumes(spec.redis),
+        **pod_template.pull_secrets(pull_secrets),
     }
     job: Mapping[str, Any] = {
         "backoffLimit": 0,

@@ -19,6 +19,7 @@ from ferryman_operator.backlog import Question, Reading, Unmeasured, measure
 from ferryman_operator.children import Children
 from ferryman_operator.endpoints import Endpoints
 from ferryman_operator.reporter import Reporter
+from ferryman_operator.reports import Reports
 from ferryman_operator.settings import OperatorSettings
 from ferryman_operator.steering import Orders, steer
 from ferryman_operator.tracked import Tracked
@@ -41,13 +42,19 @@ class RedisPass:
     ) -> None:
         self._world = world
         self._children = children
-        self._reporter = reporter
+        self._reports = Reports(reporter)
         self._endpoints = endpoints
         self._settings = settings
         self._durability: WeakKeyDictionary[Link, tuple[float, Durability]] = WeakKeyDictionary()  # and when asked
 
-    async def run(self, link: Link | Unmeasured, queues: Sequence[Tracked]) -> None:
-        """One pass. `link` is Unmeasured when it is not known where Redis is."""
+    async def run(
+        self, link: Link | Unmeasured, queues: Sequence[Tracked], leads: Callable[[], bool] = lambda: True
+    ) -> None:
+        """One pass. `link` is Unmeasured when it is not known where Redis is.
+
+        `leads` is asked before anything is written: a pass that took so long that another operator may be at work
+        ends there.
+        """
         usable = [tracked for tracked in queues if tracked.spec]
         for tracked in queues:
             tracked.refusal = None
@@ -56,11 +63,26 @@ class RedisPass:
                 tracked.reading, tracked.durability = link, None
         else:
             await self._measure(link, usable)
-        orders = [self._steer(tracked) for tracked in usable if tracked.is_ours]
+        ours = [tracked for tracked in usable if tracked.is_ours and self._sees_all_of(tracked)]
+        orders = [self._steer(tracked) for tracked in ours]
+        if not leads():
+            return
         if not isinstance(link, Unmeasured):
             await self._send(link, orders)
-        await self._children.apply([tracked for tracked in usable if tracked.is_ours], link)
-        await asyncio.gather(*(self._reporter.report(tracked) for tracked in queues))
+        if not leads():
+            return
+        await self._children.apply(ours, link)
+        await self._reports.send(queues)
+
+    async def close(self) -> None:
+        """Stop what is under way beyond a pass."""
+        await self._reports.close()
+
+    def _sees_all_of(self, tracked: Tracked) -> bool:
+        """Whether the operator may see what is there; what it cannot see it must not replace."""
+        if why := self._world.unseen_in(tracked.namespace):
+            tracked.refusal = ("Forbidden", why)
+        return not why
 
     async def _measure(self, link: Link, queues: Sequence[Tracked]) -> None:
         now_s = time.monotonic()
@@ -68,7 +90,7 @@ class RedisPass:
         for tracked in queues:
             due = now_s - tracked.claim_asked_s >= CLAIM_EVERY_S or not tracked.claim_granted
             claim = tracked.claim(self._settings.cluster_name) if due else None
-            questions.append(Question(_queue(tracked), claim))
+            questions.append(Question(_queue(tracked), claim, empty=_was_empty(tracked)))
         asked_s, known = self._durability.pop(link, (float("-inf"), None))
         look = now_s - asked_s >= DURABILITY_EVERY_S
         found = await measure(link, questions, self._settings.redis_timeout_s, with_durability=look)
@@ -104,6 +126,12 @@ class RedisPass:
                 logger.warning("%s was not carried out: %s", call.script, reply)
             else:
                 done()
+
+
+def _was_empty(tracked: Tracked) -> bool:
+    """Whether nobody worked for it when it was last measured."""
+    reading = tracked.reading
+    return isinstance(reading, Reading) and not (reading.workers or reading.stats.active)
 
 
 def _queue(tracked: Tracked) -> str:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ferryman_operator import names, status
+from ferryman_operator import finalizer, names, status, story
 from ferryman_operator.backlog import Reading, Unmeasured
-from ferryman_operator.cluster import Cluster, ClusterError, NotFound
-from ferryman_operator.conditions import REDIS_EVICTS, Findings, conditions
+from ferryman_operator.cluster import Cluster, ClusterError, NotFound, NotLeading
+from ferryman_operator.conditions import Condition, Findings, conditions
 from ferryman_operator.drain import STARTING_S
+from ferryman_operator.events import Events
 from ferryman_operator.pods import Pod
 from ferryman_operator.spec import ScalingMode, StopPolicy
-from ferryman_operator.steering import replicas_of
+from ferryman_operator.steering import held_by_spec, replicas_of
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind, World
 
 logger = logging.getLogger(__name__)
 
-_SCALED: Final = {True: "ScaledUp", False: "ScaledDown"}
+#: Live figures of all queues together cost the API server at most so many writes.
+LIVE_WRITES_PER_S: Final = 20.0
 
 
 class Reporter:
@@ -31,16 +32,49 @@ class Reporter:
     def __init__(self, world: World, cluster: Cluster) -> None:
         self._world = world
         self._cluster = cluster
-        self._replicas: dict[str, int] = {}  # by uid, as last reported
+        self._scalings: dict[str, story.Scalings] = {}  # by uid
+        self.events = Events(cluster)
+        self._said: dict[str, tuple[Mapping[str, Any], object]] = {}  # the status by uid, and what it was made from
+        self._late: set[str] = set()  # uids of those whose live figures are newer than what is reported
 
-    async def report(self, tracked: Tracked) -> None:
-        """Write the status if that is worth a write, and post events for what has changed."""
+    def report(self, tracked: Tracked) -> Coroutine[Any, Any, None] | None:
+        """What writes the status and posts events for what has changed; None, as mostly, when nothing is to be said."""
         deployment = self._world.get(Kind.DEPLOYMENT, tracked.namespace, names.worker_deployment(tracked.name))
-        before, after = self._replicas.get(tracked.uid), replicas_of(deployment)
-        self._replicas[tracked.uid] = after
-        scaled = before is not None and before != after
+        after = replicas_of(deployment)
         old = tracked.body.get("status") or {}
-        new = status.build(
+        first = after if old else 0  # of a new TaskQueue everything is news
+        scalings = self._scalings.setdefault(tracked.uid, story.Scalings(first, first))
+        scaled = scalings.replicas != after
+        found = conditions(self._findings(tracked, deployment))
+        known = (found, after, _figures(tracked, deployment))
+        said = self._said.get(tracked.uid)
+        if said and said[0] is old and said[1] == known and not scaled:
+            new, patch = old, None  # as reported: the same would come out again
+        else:
+            new = self._status(tracked, old, deployment, found, scaled)
+            patch = status.patch(old, new, since_last_s=time.monotonic() - tracked.reported_s, every_s=self._every_s())
+            if new == old:
+                self._said[tracked.uid] = (old, known)
+        self._late.discard(tracked.uid)
+        if patch is None and old.get("tasks") != new.get("tasks"):
+            self._late.add(tracked.uid)
+        wanted = tracked.decision.wanted if tracked.decision else after
+        if change := scalings.look(after, wanted, time.monotonic()):
+            tracked.tell.append(story.scaled(*change, _why(tracked, *change)))
+        # A change of a condition is urgent, so without a patch there is none to tell of.
+        if patch is None and not tracked.tell and not _unseeded(tracked) and finalizer.is_right(tracked):
+            return None
+        return self._say(tracked, old, new, patch, after)
+
+    def _status(
+        self,
+        tracked: Tracked,
+        old: Mapping[str, Any],
+        deployment: Mapping[str, Any] | None,
+        found: list[Condition],
+        scaled: bool,
+    ) -> dict[str, Any]:
+        return status.build(
             old,
             name=tracked.name,
             generation=int(tracked.body["metadata"].get("generation", 0)),
@@ -48,20 +82,37 @@ class Reporter:
             reading=tracked.reading if isinstance(tracked.reading, Reading) else None,
             decision=tracked.decision,
             scaled=scaled,
-            found=conditions(self._findings(tracked, deployment)),
+            found=found,
             now=datetime.now(UTC),
         )
-        if scaled and before is not None:
-            message = f"{before} -> {after}: {_why(tracked, before, after)}"
-            await self._post(tracked, "Normal", _SCALED[after > before], message)
-        await self._post_transition(tracked, old, new)
-        await self._post_durability(tracked, old, new)
-        await self._write(tracked, old, new)
+
+    def _every_s(self) -> float:
+        """How often live figures are written: the more queues have new ones, the more rarely each."""
+        return max(status.LIVE_EVERY_S, len(self._late) / LIVE_WRITES_PER_S)
+
+    async def _say(
+        self,
+        tracked: Tracked,
+        old: Mapping[str, Any],
+        new: Mapping[str, Any],
+        patch: Mapping[str, Any] | None,
+        after: int,
+    ) -> None:
+        told = [*tracked.tell, *story.transitions(old, new)]
+        tracked.tell.clear()  # at once: the next pass may have more to tell before this is said
+        for one in told:
+            await self.events.post(tracked, one)
+        if patch is not None:
+            await self._write(tracked, patch)
         await self._seed(tracked, after)
+        await finalizer.keep(tracked, self._cluster, self._world)
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a TaskQueue that is gone."""
-        self._replicas.pop(uid, None)
+        self._scalings.pop(uid, None)
+        self.events.forget(uid)
+        self._late.discard(uid)
+        self._said.pop(uid, None)
 
     def _findings(self, tracked: Tracked, deployment: Mapping[str, Any] | None) -> Findings:
         reading = tracked.reading
@@ -79,23 +130,23 @@ class Reporter:
             claimed_by=tracked.claimed_by,
             refusal=tracked.refusal,
             policy_written=spec is not None and tracked.policy_generation == spec.generation,
+            policy_behind=len(tracked.policy_behind),
             decision=tracked.decision if tracked.is_ours else None,
             awaits=tracked.plan.awaits if tracked.plan else "",
             stop_policy=spec.stop_policy if spec else StopPolicy.NONE,
             on_hold=isinstance(reading, Reading) and reading.stats.hold,
+            held_by_spec=held_by_spec(tracked),
+            pause=tracked.pause,
             ready_workers=_ready_replicas(deployment),
             schedules=_ready_replicas(scheduler) > 0,
             trouble=troubles[0] if troubles else _replica_failure(deployment),
         )
 
-    async def _write(self, tracked: Tracked, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        patch = status.patch(old, new, since_last_s=time.monotonic() - tracked.reported_s)
-        if patch is None:
-            return
+    async def _write(self, tracked: Tracked, patch: Mapping[str, Any]) -> None:
         try:
             reply = await self._cluster.patch_status(tracked.namespace, tracked.name, patch)
-        except NotFound:
-            return  # deleted meanwhile
+        except (NotFound, NotLeading):
+            return  # deleted meanwhile, or another operator's by now
         except ClusterError as error:
             logger.warning("could not write the status of %s/%s: %s", tracked.namespace, tracked.name, error)
             return
@@ -103,32 +154,9 @@ class Reporter:
         self._world.put(Kind.TASK_QUEUE, reply)
         tracked.update(reply)
 
-    async def _post_transition(self, tracked: Tracked, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        """One event when the queue gets into trouble, and one when it is out of it."""
-        ready = {name: _condition(one, "Ready") for name, one in (("old", old), ("new", new))}
-        was, now = ready["old"], ready["new"]
-        if not was and now["reason"] == "SchedulerNotReady":
-            return  # it has just been made
-        if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
-            await self._post(tracked, "Warning", now["reason"], now["message"])
-        elif now.get("status") == "True" and was.get("status") == "False":
-            await self._post(tracked, "Normal", "Ready", f"no longer {was['reason']}: {now['message']}")
-
-    async def _post_durability(self, tracked: Tracked, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        """One event when tasks may get lost by their Redis, and one when that is over."""
-        was, now = _condition(old, "RedisDurable"), _condition(new, "RedisDurable")
-        if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
-            if _condition(new, "Ready").get("reason") != REDIS_EVICTS:  # or it is said already
-                await self._post(tracked, "Warning", now["reason"], now["message"])
-        elif (now.get("status"), was.get("status")) == ("True", "False") and (
-            _condition(old, "Ready").get("reason") != REDIS_EVICTS
-        ):
-            await self._post(tracked, "Normal", "RedisDurable", f"no longer {was['reason']}: {now['message']}")
-
     async def _seed(self, tracked: Tracked, replicas: int) -> None:
         """An autoscaler reads a missing spec.replicas as "switched off": begin with what there is."""
-        spec = tracked.spec
-        if spec is None or spec.scaling.mode is not ScalingMode.EXTERNAL or spec.scaling.replicas is not None:
+        if not (_unseeded(tracked) and (spec := tracked.spec)):
             return
         try:
             await self._cluster.seed_replicas(
@@ -137,30 +165,22 @@ class Reporter:
         except ClusterError as error:
             logger.warning("could not set spec.replicas of %s/%s: %s", tracked.namespace, tracked.name, error)
 
-    async def _post(self, tracked: Tracked, kind: str, reason: str, message: str) -> None:
-        now = status.timestamp(datetime.now(UTC))
-        event = {
-            "metadata": {"name": f"{tracked.name}.{secrets.token_hex(8)}", "namespace": tracked.namespace},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "namespace": tracked.namespace,
-                "name": tracked.name,
-                "uid": tracked.uid,
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message[:1024],
-            "source": {"component": names.MANAGER},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        logger.info("%s %s/%s: %s", reason, tracked.namespace, tracked.name, message)
-        try:
-            await self._cluster.create_event(event)
-        except ClusterError as error:
-            logger.warning("could not post an event on %s/%s: %s", tracked.namespace, tracked.name, error)
+
+def _figures(tracked: Tracked, deployment: Mapping[str, Any] | None) -> tuple[object, ...]:
+    """What a status tells beside conditions."""
+    live, decision, reading = (deployment or {}).get("status") or {}, tracked.decision, tracked.reading
+    decided = (decision.wanted, decision.reason, decision.message) if decision else None
+    counted: object = None
+    if isinstance(reading, Reading):
+        stats = reading.stats
+        since_ms = round(stats.now_ms - stats.oldest_waiting_s * 1000) if stats.waiting else 0
+        counted = (stats.waiting, stats.active, stats.delayed, stats.dead, since_ms)
+    return decided, live.get("replicas", 0), live.get("readyReplicas", 0), counted
+
+
+def _unseeded(tracked: Tracked) -> bool:
+    scaling = tracked.spec.scaling if tracked.spec else None
+    return scaling is not None and scaling.mode is ScalingMode.EXTERNAL and scaling.replicas is None
 
 
 def _ready_replicas(deployment: Mapping[str, Any] | None) -> int:
@@ -178,10 +198,6 @@ def _why(tracked: Tracked, before: int, after: int) -> str:
     if after > max(before, wanted):
         return f"changed by somebody else; {wanted} are wanted"
     return tracked.decision.message if tracked.decision else ""
-
-
-def _condition(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return next((one for one in report.get("conditions") or () if one["type"] == name), {})
 
 
 def _replica_failure(deployment: Mapping[str, Any] | None) -> str:

@@ -15,7 +15,11 @@ PORT = 8080
 
 
 def scheduler_deployment(
-    group: Sequence[TaskQueueSpec], image: str, resources: Mapping[str, Any], pull_policy: str
+    group: Sequence[TaskQueueSpec],
+    image: str,
+    resources: Mapping[str, Any],
+    pull_policy: str,
+    pull_secrets: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The Deployment for a group of TaskQueues with the same namespace and Redis; at least one."""
     first = group[0]
@@ -44,6 +48,7 @@ def scheduler_deployment(
                     "tolerations": pod_template.lost_node_tolerations(),
                     "containers": [_container(group, image, resources, pull_policy)],
                     "volumes": pod_template.volumes(first.redis),
+                    **pod_template.pull_secrets(pull_secrets),
                 },
             },
         },

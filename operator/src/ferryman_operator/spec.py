@@ -6,7 +6,7 @@ through, raises SpecError here and becomes the condition SpecValid=False.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,13 @@ class StopPolicy(StrEnum):
     NONE = "None"  # runs
     HOLD = "Hold"  # workers finish what they have and take nothing new
     HOLD_AND_DRAIN = "HoldAndDrain"  # the same, and workers that have finished are removed
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the tasks in Redis when the object is deleted."""
+
+    RETAIN = "Retain"  # they stay, for a successor of the same name
+    PURGE = "Purge"  # they are discarded before the object goes
 
 
 class ScalingMode(StrEnum):
@@ -54,13 +61,15 @@ class WorkerSpec:
     app: str
     concurrency: int
     task_timeout_s: float | None
+    env: Sequence[Mapping[str, Any]]
+    env_from: Sequence[Mapping[str, Any]]
     resources: Mapping[str, Any]
     template: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Bounds and aims of the number of workers. `replicas` is the wish of mode External."""
+    """Bounds and aims of the number of workers. `replicas` is the wish of mode External; None is no limit."""
 
     mode: ScalingMode
     min_replicas: int
@@ -68,6 +77,8 @@ class Scaling:
     target_latency_s: float
     cooldown_s: float
     replicas: int | None
+    added_per_minute: int | None = None
+    removed_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,7 @@ class TaskQueueSpec:
     queue: str
     redis: RedisRef
     stop_policy: StopPolicy
+    deletion_policy: DeletionPolicy
     worker: WorkerSpec
     scaling: Scaling
     policy: Policy
@@ -116,6 +128,7 @@ class TaskQueueSpec:
             queue=spec.get("queue") or metadata["name"],
             redis=_redis(_section(spec, "spec", "redis")),
             stop_policy=StopPolicy(spec.get("stopPolicy", StopPolicy.NONE)),
+            deletion_policy=DeletionPolicy(spec.get("deletionPolicy", DeletionPolicy.RETAIN)),
             worker=worker,
             scaling=_scaling(_section(spec, "spec", "scaling"), spec.get("replicas")),
             policy=_policy(spec, worker.task_timeout_s),
@@ -135,6 +148,8 @@ def _worker(worker: Mapping[str, Any]) -> WorkerSpec:
         app=worker["app"],
         concurrency=_whole(worker, "spec.worker", "concurrency", default=10, least=1),
         task_timeout_s=timeout,
+        env=_list(worker, "spec.worker", "env"),
+        env_from=_list(worker, "spec.worker", "envFrom"),
         resources=_section(worker, "spec.worker", "resources"),
         template=_section(worker, "spec.worker", "template"),
     )
@@ -153,6 +168,8 @@ def _scaling(scaling: Mapping[str, Any], replicas: int | None) -> Scaling:
         target_latency_s=_duration(scaling, at, "targetLatency", "5s", above_zero=True),
         cooldown_s=_duration(scaling, at, "cooldown", "60s"),
         replicas=replicas,
+        added_per_minute=_limit(scaling, at, "maxAddedPerMinute"),
+        removed_per_minute=_limit(scaling, at, "maxRemovedPerMinute"),
     )
 
 
@@ -190,6 +207,17 @@ def _section(parent: Mapping[str, Any], at: str, name: str) -> Mapping[str, Any]
     if not isinstance(section, Mapping):
         raise SpecError(f"{at}.{name}", "must be an object")
     return section
+
+
+def _list(parent: Mapping[str, Any], at: str, name: str) -> Sequence[Mapping[str, Any]]:
+    items = parent.get(name) or ()
+    if not isinstance(items, list | tuple) or not all(isinstance(item, Mapping) for item in items):
+        raise SpecError(f"{at}.{name}", "must be a list of objects")
+    return tuple(items)
+
+
+def _limit(section: Mapping[str, Any], at: str, name: str) -> int | None:
+    return None if section.get(name) is None else _whole(section, at, name, default=1, least=1)
 
 
 def _whole(section: Mapping[str, Any], at: str, name: str, *, default: int, least: int) -> int:

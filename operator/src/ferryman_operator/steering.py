@@ -13,15 +13,19 @@ from typing import Any, Final
 from ferryman.call import Call
 from ferryman.policy import QueuePolicy
 from ferryman.workers import WorkerRegistry
-from ferryman_operator import autoscaler, drain, names, pod_truth, rates
+from ferryman_operator import autoscaler, drain, interruptions, names, pod_truth, rates
 from ferryman_operator.backlog import Reading
-from ferryman_operator.policy import policy_fields
+from ferryman_operator.policy import behind, policy_fields
 from ferryman_operator.spec import StopPolicy, TaskQueueSpec
+from ferryman_operator.story import WARNING, Told
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind, World
 
 #: How long a drain and a vouch last when they are not renewed; they are renewed every pass.
 LEASE_MS: Final = 15_000
+
+#: How the reason of a worker ends that ended as it was told to; see pods.py.
+_ENDED_WELL: Final = ", exit code 0"
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, 
         hold=hold,
         memory=tracked.memory,
         now_s=now_s,
+        pause=tracked.pause,
     )
     tracked.decision, tracked.memory = decision, decision.memory
     orders = Orders()
@@ -76,9 +81,25 @@ def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, 
         now_s=wall_s,
     )
     tracked.plan = drain.plan(fleet, decision.wanted)
+    _tell_ends(tracked, world, fleet, reading)
+    _look_for_interruptions(tracked, fleet, _rolls_out(deployment), now_s)
     _order_policy(orders, tracked, spec, reading)
     _order_leases(orders, tracked, spec, reading, world)
     return orders
+
+
+def _look_for_interruptions(tracked: Tracked, fleet: drain.Fleet, rolls_out: bool, now_s: float) -> None:
+    assert tracked.plan
+    if rolls_out or tracked.plan.replicas < fleet.replicas:
+        tracked.took_s = now_s
+    ours = now_s - tracked.took_s <= interruptions.OURS_S
+    tracked.endings, found = interruptions.look(
+        tracked.endings, fleet.pods, fleet.workers, ours=ours, now_s=fleet.now_s
+    )
+    for one in found:
+        tracked.interrupted += one.tasks
+        message = f"{one.tasks} tasks of {one.pod} outlived its grace when it was taken, and begin anew"
+        tracked.tell.append(Told(WARNING, "TasksInterrupted", message))
 
 
 def _order_policy(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading: Reading) -> None:
@@ -88,16 +109,26 @@ def _order_policy(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading
         def written() -> None:
             tracked.policy_generation = spec.generation
 
-        tracked.policy_generation = None
+        tracked.policy_generation = tracked.policy_deadlines_ms = None
+        tracked.policy_behind = [worker.id for worker in reading.workers]
         orders.add(policy.write(policy_fields(spec.policy), spec.generation), written)
+    elif tracked.policy_deadlines_ms is None:
+        tracked.policy_deadlines_ms = {worker.id: worker.deadline_ms for worker in reading.workers}
+    if tracked.policy_deadlines_ms is not None:
+        tracked.policy_behind = behind(
+            tracked.policy_deadlines_ms, reading.workers, reading.stats.now_ms, tracked.hinted
+        )
+        # Once is enough: a hint moves a deadline too, and back.
+        kept = {one: tracked.policy_deadlines_ms[one] for one in tracked.policy_behind}
+        tracked.policy_deadlines_ms = kept
     stopped = spec.stop_policy is not StopPolicy.NONE
     if stopped and not reading.stats.hold:
         orders.add(policy.hold(True))
-    elif not stopped and reading.stats.hold and _held_by_spec(tracked):
+    elif not stopped and reading.stats.hold and held_by_spec(tracked):
         orders.add(policy.hold(False))
 
 
-def _held_by_spec(tracked: Tracked) -> bool:
+def held_by_spec(tracked: Tracked) -> bool:
     """Whether the hold that is in force came from an earlier stopPolicy, and not from a person."""
     status = tracked.body.get("status") or {}
     return any(
@@ -123,6 +154,23 @@ def _order_leases(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading
         orders.add(registry.drain(tracked.plan.resume, 0))
 
 
+def _tell_ends(tracked: Tracked, world: World, fleet: drain.Fleet, reading: Reading) -> None:
+    """Tell of workers that ended, each once. A restarted container may have taken over before this look."""
+    exits = [(pod.name, end) for pod in fleet.pods for end in pod.exits]
+    ends = {end.worker: (pod, end.reason) for pod, end in exits if not end.reason.endswith(_ENDED_WELL)}
+    for gone in pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods):
+        worker = next(worker for worker in reading.workers if worker.id == gone.worker)
+        ends.setdefault(gone.worker, (worker.pod or worker.id, gone.reason))
+    held = {worker.id: worker.active for worker in reading.workers}
+    if tracked.ended is not None:
+        for worker_id, (pod, reason) in ends.items():
+            if worker_id not in tracked.ended:
+                tasks = held.get(worker_id) or tracked.held.get(worker_id, 0)
+                word = "1 task goes back" if tasks == 1 else f"{tasks} tasks go back"
+                tracked.tell.append(Told(WARNING, "WorkerEnded", f"{pod}: {reason}; {word}"))
+    tracked.ended, tracked.held = set(ends), held
+
+
 def _ready(deployment: Mapping[str, Any] | None) -> int:
     return int(((deployment or {}).get("status") or {}).get("readyReplicas", 0))
 
@@ -136,3 +184,12 @@ def _rolled_out(deployment: Mapping[str, Any] | None) -> bool:
         and status.get("updatedReplicas", 0) == replicas
         and status.get("replicas", 0) == replicas
     )
+
+
+def _rolls_out(deployment: Mapping[str, Any] | None) -> bool:
+    """Whether new pods take the place of old ones."""
+    if deployment is None:
+        return False
+    status = deployment.get("status") or {}
+    behind = status.get("observedGeneration", 0) < deployment["metadata"]["generation"]
+    return bool(behind or status.get("updatedReplicas", 0) < status.get("replicas", 0))

@@ -6,6 +6,7 @@ worker: image, app, resources. Policy (retries, timeouts, hold) reaches workers 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ferryman_operator import names, pod_template
@@ -61,6 +62,13 @@ def grace_s(task_timeout_s: float | None) -> int:
     return next((bucket for bucket in GRACE_BUCKETS_S if bucket >= needed), GRACE_BUCKETS_S[-1])
 
 
+def _grace_s(spec: TaskQueueSpec) -> int:
+    """The grace that the pod will have: the template has the last word."""
+    pod = spec.worker.template.get("spec")
+    own = pod.get("terminationGracePeriodSeconds") if isinstance(pod, Mapping) else None
+    return own if isinstance(own, int) else grace_s(spec.worker.task_timeout_s)
+
+
 def _container(spec: TaskQueueSpec) -> dict[str, Any]:
     return {
         "name": WORKER_CONTAINER,
@@ -68,6 +76,7 @@ def _container(spec: TaskQueueSpec) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "args": ["worker", spec.queue, "--app", spec.worker.app],
         "env": _env(spec),
+        **({"envFrom": list(spec.worker.env_from)} if spec.worker.env_from else {}),
         "ports": [{"name": "http", "containerPort": PORT}],
         "resources": dict(spec.worker.resources),
         "securityContext": pod_template.container_security(),
@@ -80,13 +89,15 @@ def _container(spec: TaskQueueSpec) -> dict[str, Any]:
 
 
 def _env(spec: TaskQueueSpec) -> list[dict[str, Any]]:
-    return [
+    own = [
         *pod_template.redis_env(spec.redis),
         {"name": "FERRYMAN_CONCURRENCY", "value": str(spec.worker.concurrency)},
-        {"name": "FERRYMAN_SHUTDOWN_GRACE", "value": f"{grace_s(spec.worker.task_timeout_s) - EXIT_S}s"},
+        {"name": "FERRYMAN_SHUTDOWN_GRACE", "value": f"{max(0, _grace_s(spec) - EXIT_S)}s"},
         {"name": "FERRYMAN_PORT", "value": str(PORT)},
         {"name": "FERRYMAN_POD_UID", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}}},
         {"name": "FERRYMAN_POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
         {"name": "FERRYMAN_CONTAINER", "value": WORKER_CONTAINER},
         {"name": "FERRYMAN_LOG_FORMAT", "value": "json"},
     ]
+    env: list[dict[str, Any]] = merged({"env": own}, {"env": spec.worker.env})["env"]
+    return env

@@ -1,0 +1,97 @@
+"""Story: which changes of a TaskQueue are worth an event, and in which words. Pure.
+
+Workers go one by one as they finish; that is one scale-down to a reader, and one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ferryman_operator.conditions import REDIS_EVICTS
+
+NORMAL: Final = "Normal"
+WARNING: Final = "Warning"
+
+#: Events of the number of workers lie this far apart at least.
+APART_S: Final = 5.0
+#: Workers that go are told when all have gone that should, or none went for this long, or it takes this long.
+STANDS_S: Final = 10.0
+LONGEST_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event: Normal or Warning, the reason in a word, and a sentence."""
+
+    kind: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class Scalings:
+    """The number of workers of one TaskQueue: as it is, and as it was last told."""
+
+    replicas: int
+    told: int
+    told_s: float = float("-inf")
+    begun_s: float = 0.0
+    moved_s: float = 0.0
+
+    def look(self, replicas: int, wanted: int, now_s: float) -> tuple[int, int] | None:
+        """The change to tell now, as (before, after), or None."""
+        if replicas != self.replicas:
+            if self.replicas == self.told:
+                self.begun_s = now_s
+            self.replicas, self.moved_s = replicas, now_s
+        if replicas == self.told or now_s - self.told_s < APART_S:
+            return None
+        on_its_way = replicas < self.told and replicas > wanted
+        if on_its_way and now_s - self.moved_s < STANDS_S and now_s - self.begun_s < LONGEST_S:
+            return None
+        change = (self.told, replicas)
+        self.told, self.told_s = replicas, now_s
+        return change
+
+
+def scaled(before: int, after: int, why: str) -> Told:
+    """The event of a change of the number of workers."""
+    return Told(NORMAL, "ScaledUp" if after > before else "ScaledDown", f"{before} -> {after}: {why}")
+
+
+def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Told]:
+    """What has changed from one status to the next: trouble, the end of trouble, and pauses."""
+    yield from _ready(_condition(old, "Ready"), _condition(new, "Ready"))
+    # That Redis throws tasks away is said by Ready already.
+    if REDIS_EVICTS not in (_condition(old, "Ready").get("reason"), _condition(new, "Ready").get("reason")):
+        yield from _durable(_condition(old, "RedisDurable"), _condition(new, "RedisDurable"))
+    yield from _paused(_condition(old, "Paused"), _condition(new, "Paused"))
+
+
+def _ready(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
+    if not was and now.get("reason") == "SchedulerNotReady":
+        return  # it has just been made
+    if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
+        yield Told(WARNING, now["reason"], now["message"])
+    elif now.get("status") == "True" and was.get("status") == "False":
+        yield Told(NORMAL, "Ready", f"no longer {was['reason']}: {now['message']}")
+
+
+def _durable(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
+    if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
+        yield Told(WARNING, now["reason"], now["message"])
+    elif (now.get("status"), was.get("status")) == ("True", "False"):
+        yield Told(NORMAL, "RedisDurable", f"no longer {was['reason']}: {now['message']}")
+
+
+def _paused(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
+    if now.get("status") == "True" and (was.get("status"), was.get("reason")) != ("True", now["reason"]):
+        yield Told(NORMAL, "Paused", now["message"])
+    elif (now.get("status"), was.get("status")) == ("False", "True"):
+        yield Told(NORMAL, "Resumed", f"no longer {was['reason']}: {now['message']}")
+
+
+def _condition(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((one for one in report.get("conditions") or () if one["type"] == name), {})
