@@ -23,7 +23,7 @@ format: setup ## Let ruff format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: test
-test: test-unit test-integration test-mutation ## All tests that need no cluster
+test: test-unit test-integration test-examples test-mutation ## All tests that need no cluster
 
 .PHONY: test-unit
 test-unit: setup ## Pure functions, and the protocol on fakeredis
@@ -33,6 +33,10 @@ test-unit: setup ## Pure functions, and the protocol on fakeredis
 test-integration: setup ## Against a real Valkey that the tests start
 	.venv/bin/pytest tests/integration
 
+.PHONY: test-examples
+test-examples: setup ## The sample project as its team would test it, and every snippet of the guides
+	.venv/bin/pytest tests/examples
+
 .PHONY: test-browser
 test-browser: setup ## Press the control panel's buttons in a real browser (needs Chromium)
 	.venv/bin/pytest tests/browser
@@ -40,6 +44,11 @@ test-browser: setup ## Press the control panel's buttons in a real browser (need
 .PHONY: test-mutation
 test-mutation: setup ## Break each contract on purpose, in a copy: a test must notice
 	.venv/bin/pytest tests/mutation
+
+.PHONY: test-control-plane
+test-control-plane: setup ## The operator on a real API server without nodes: two operators, rights, ownership, restarts
+	@hack/cluster/build --control-plane
+	.venv/bin/pytest tests/control_plane
 
 .PHONY: test-e2e
 test-e2e: cluster-install ## The scenes on a real cluster (brings it up when there is none)
@@ -50,7 +59,7 @@ demo: cluster-install ## A real cluster, Ferryman on it, and a tour in two minut
 	@hack/demo
 
 .PHONY: tools
-tools: ## helm, kubeconform and promtool, for the tests of chart and alerts and for the cluster
+tools: ## helm, kubeconform, prometheus and promtool, for the tests of chart, dashboards and alerts and for the cluster
 	@hack/cluster/build --tools
 
 .PHONY: images
@@ -77,9 +86,16 @@ kind-up: ## A kind cluster (needs Docker and kind)
 dashboards: setup ## Generate the chart's Grafana dashboards from code
 	PYTHONPATH=dashboards/src $(PY) -m ferryman_dashboards
 
+.PHONY: dashboard-previews
+PROMETHEUS ?= http://localhost:9090
+dashboard-previews: setup ## Draw every panel from a Prometheus into docs/dashboards/*.png (PROMETHEUS=URL FROM=now-1h QUEUE=name)
+	PYTHONPATH=dashboards/src $(PY) -m ferryman_dashboards preview --prometheus $(PROMETHEUS) $(if $(FROM),--from $(FROM)) \
+	  $(if $(TO),--to $(TO)) $(if $(NAMESPACE),--namespace $(NAMESPACE)) $(if $(QUEUE),--queue $(QUEUE))
+
 .PHONY: docs
-docs: setup ## Generate docs/metrics.md: every metric, its labels, and where it is used
+docs: setup ## Generate docs/metrics.md (every metric) and the tables of docs/operator.md (every field)
 	PYTHONPATH=dashboards/src $(PY) -m ferryman_metrics
+	PYTHONPATH=dashboards/src $(PY) -m ferryman_reference
 
 .PHONY: contracts
 contracts: setup ## Generate docs/contracts.md: each contract, how it is broken on purpose, and which tests notice
@@ -118,15 +134,28 @@ chaos-kubernetes: cluster-install ## The same on a real cluster for 10 minutes: 
 bench: setup ## Throughput of one worker process on no-op tasks
 	$(PY) benchmarks/noop_throughput.py
 
+.PHONY: bench-metrics
+bench-metrics: setup ## What metrics cost a worker on no-op tasks: with them and without, pair by pair
+	$(PY) benchmarks/metrics_cost.py
+
 .PHONY: bench-api
 bench-api: setup ## The HTTP API under 1,000 clients at once, also while it is killed: rates, and that nothing was lost
 	$(PY) benchmarks/api_load.py
 	$(PY) benchmarks/api_load.py --kill
 
+.PHONY: bench-dashboards
+bench-dashboards: setup ## What every dashboard panel costs a Prometheus with 500 queues: time, samples read, series drawn
+	PYTHONPATH=dashboards/src $(PY) benchmarks/dashboards_at_500_queues.py
+
 .PHONY: bench-storms
 bench-storms: setup ## A million tasks due, purged, revived or trimmed at once: rates, and how long Redis' commands took
 	$(PY) benchmarks/promotion_storm.py
 	$(PY) benchmarks/bulk_moves.py
+
+.PHONY: bench-operator
+bench-operator: setup ## One operator with 1,000 TaskQueues on fake nodes: passes, reaction, memory, writes (10 minutes)
+	@hack/cluster/build --kwok
+	PYTHONPATH=tests/control_plane/plane $(PY) benchmarks/operator_at_1000_queues.py
 
 .PHONY: bench-scaling
 bench-scaling: setup ## The autoscaler beside KEDA's, on simulated loads

@@ -1,7 +1,8 @@
-"""Quickstart: five small tasks to see what Ferryman does with work that succeeds, waits, fails, dies and burns.
+"""Quickstart: six small tasks to see what Ferryman does with work that succeeds, waits, fails, dies and burns.
 
 Run them:      ferryman worker quickstart --app examples/quickstart/app.py
 Give it work:  ferryman enqueue quickstart echo '{"value": "hello"}'
+Kill a worker: ferryman enqueue quickstart crash_once
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 import os
 import signal
 import time
+from typing import NoReturn
 
-from ferryman import Queue
+from ferryman import Context, Queue
 
 queue = Queue("quickstart")
 
@@ -37,8 +39,14 @@ async def fail(message: str) -> None:
 @queue.task
 async def crash() -> None:
     """Takes its whole worker process along. Its crash budget runs out, and it ends in dead with evidence."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(137)  # only the first process of a container gets here: the kernel lets nobody inside kill it
+    _kill_this_worker()
+
+
+@queue.task
+async def crash_once(ctx: Context[None]) -> None:
+    """Kills the worker that takes it first, with all that runs there; recovered, it ends well. Nothing is lost."""
+    if ctx.deliveries == 1:
+        _kill_this_worker()
 
 
 @queue.task(run_in="process")
@@ -48,3 +56,8 @@ def burn(seconds: float) -> int:
     while time.monotonic() < until:
         rounds += 1
     return rounds
+
+
+def _kill_this_worker() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(137)  # only the first process of a container gets here: the kernel lets nobody inside kill it

@@ -1,18 +1,19 @@
-"""A real Prometheus scrapes the cluster, and every query of every dashboard panel returns data.
+"""A real Prometheus scrapes the cluster during a scripted day, and every query of every panel has something to show.
 
-The scene lets everything happen once that a panel shows: tasks that complete, fail, die, are delayed, crash their
-worker, have a name that nobody knows, and are trimmed. A panel without data fails the test.
+The scene prints what happened when, and then a line for each query: how many series, the highest and the latest
+value; the same lies in .cluster/panels.json. A query without data fails the test, and the figures of the evening are
+those of `ferryman stats` and of the API, one by one. Prometheus keeps the day: the dashboards' preview draws it.
 """
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ferryman_e2e import panel_table
+from ferryman_e2e.day import WORKERS_AT_NIGHT, Day
 from ferryman_e2e.kubectl import Kubectl
 from ferryman_e2e.prometheus import SCRAPE_S, Prometheus
 from ferryman_e2e.scene_queue import SceneQueue
@@ -20,92 +21,95 @@ from ferryman_e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-_ROOT = Path(__file__).resolve().parents[2]
+_SAVED = Path(__file__).resolve().parents[2] / ".cluster/panels.json"
+
+#: Where the operator exports each figure of `ferryman stats`; {} takes the queue's labels.
+_FIGURES = {
+    "waiting": 'ferryman_queue_tasks{{{},state="waiting"}}',
+    "active": 'ferryman_queue_tasks{{{},state="active"}}',
+    "delayed": 'ferryman_queue_tasks{{{},state="delayed"}}',
+    "dead": 'ferryman_queue_tasks{{{},state="dead"}}',
+    "parked": 'ferryman_queue_tasks{{{},state="parked"}}',
+    "enqueued": 'ferryman_queue_events_total{{{},event="enqueued"}}',
+    "completed": 'ferryman_queue_events_total{{{},event="completed"}}',
+    "failed": 'ferryman_queue_events_total{{{},event="failed"}}',
+    "retried": 'ferryman_queue_events_total{{{},event="retried"}}',
+    "recovered": 'ferryman_queue_events_total{{{},event="recovered"}}',
+    "discarded": 'ferryman_queue_events_total{{{},event="discarded"}}',
+    "unaccounted": "ferryman_queue_unaccounted{{{}}}",
+    "workers": "ferryman_queue_workers{{{}}}",
+}
+
+#: The queue's page, on top: panels that show a figure of `ferryman stats` as it is.
+_PANELS = {
+    "Waiting": "waiting",
+    "Active": "active",
+    "Scheduled": "delayed",
+    "Workers": "workers",
+    "Dead": "dead",
+    "Unaccounted": "unaccounted",
+}
 
 
 @pytest.fixture
 def prometheus(installed: Kubectl) -> Iterator[Prometheus]:
-    """It scrapes from before the scene until after it."""
+    """It scrapes since before the scene."""
     prometheus = Prometheus(installed)
     prometheus.start()
     yield prometheus
-    prometheus.stop()
+    prometheus.close()
 
 
-def test_every_panel_of_every_dashboard_has_data(prometheus: Prometheus, queue: SceneQueue) -> None:
-    since = time.monotonic()
-    _let_everything_happen_once(queue, prometheus)
+def test_a_scripted_day_shows_in_every_panel_and_its_figures_are_those_of_ferryman_stats(
+    prometheus: Prometheus, queue: SceneQueue, installed: Kubectl
+) -> None:
+    day = Day(queue, prometheus)
+    seen = day.live()
+    _all_components_are_scraped(prometheus, queue)
+
+    _figures_agree(prometheus, queue, installed)
+    figures = queue.figures()
+    assert (figures["waiting"], figures["active"], figures["delayed"], figures["dead"]) == (0, 0, 2, 4), figures
+    assert (figures["retried"], figures["failed"], figures["unaccounted"]) == (3, 6, 0), figures
+    assert figures["recovered"] == seen["recovered"] > 10, "both accidents took a worker with its hands full"
+    assert figures["workers"] == WORKERS_AT_NIGHT
+
+    rows = panel_table.rows(prometheus, queue.kubectl.namespace, queue.name, day.began_s, time.time())
+    print(panel_table.text(rows))
+    panel_table.save(rows, _SAVED)
+    empty = [f"{row.dashboard} / {row.panel} {row.ref}: {row.expr}" for row in rows if not row.with_values]
+    print(f"\n{len(rows)} queries, {len(empty)} without data; all of it in {_SAVED}")
+    assert len(rows) > 100
+    assert not empty, "panels without data:\n" + "\n".join(empty)
+    shown = {row.panel: [*row.latest.values()] for row in rows if row.dashboard == "Ferryman queue"}
+    assert {panel: shown[panel] for panel in _PANELS} == {panel: [figures[name]] for panel, name in _PANELS.items()}
+
+
+def _all_components_are_scraped(prometheus: Prometheus, queue: SceneQueue) -> None:
+    components = ("ferryman-operator", "ferryman-api", "ferryman-scheduler", queue.name)
 
     def scraped() -> set[str]:
         return {target["labels"]["pod"] for target in prometheus.targets() if target["health"] == "up"}
 
-    components = ("ferryman-operator", "ferryman-api", "ferryman-scheduler", queue.name)
     until(
         "all components are scraped",
         scraped,
         lambda pods: all(any(pod.startswith(component) for pod in pods) for component in components),
         timeout_s=30,
     )
-    seen = time.monotonic()
-    until("three scrapes more", lambda: time.monotonic() - seen, lambda s: s > 3 * SCRAPE_S, timeout_s=60)
-
-    queries = _queries(queue)
-    assert len(queries) > 30
-    for_s = time.monotonic() - since
-    empty = [
-        f"{query['dashboard']} / {query['panel']} {query['ref']}: {query['expr']}"
-        for query in queries
-        if not prometheus.query_range(query["expr"], for_s)
-    ]
-    print(f"{len(queries)} queries, {len(empty)} without data")
-    assert not empty, "panels without data:\n" + "\n".join(empty)
-
-    # The figures are the queue's own, from one place only.
-    figures = queue.figures()
-    here = f'queue_namespace="{queue.kubectl.namespace}",queue="{queue.name}"'
-    for state in ("waiting", "active", "delayed", "dead"):
-        [series] = prometheus.query(f'ferryman_queue_tasks{{{here},state="{state}"}}')
-        assert int(series["value"][1]) == figures[state], state
-    [completed] = prometheus.query(f'ferryman_queue_events_total{{{here},event="completed"}}')
-    assert int(completed["value"][1]) == figures["completed"]
-    [unaccounted] = prometheus.query(f"ferryman_queue_unaccounted{{{here}}}")
-    assert unaccounted["value"][1] == "0"
 
 
-def _let_everything_happen_once(queue: SceneQueue, prometheus: Prometheus) -> None:
-    policy: dict[str, Any] = {
-        "crashes": {"workerTimeout": "5s", "max": 1},
-        "retries": {"backoff": {"initial": "1s", "max": "1s"}},
-        "retention": {"completedMax": 5},
-    }
-    queue.create(scaling={"minReplicas": 2, "maxReplicas": 2}, **policy)
-    # Before the workers are known any name is accepted: this one is parked.
-    queue.post("nobody_knows_this", {})
-    queue.wait_workers(2, timeout_s=90)
-    # What happens before the first scrape of a queue is a count, but no event that a graph could mark.
-    recovered = f'ferryman_queue_events_total{{queue="{queue.name}",event="recovered"}}'
-    until("the queue is scraped", lambda: prometheus.query(recovered), bool, timeout_s=30)
-    queue.post("crash")
-    queue.post("fail", {"message": "on purpose"}, count=3)
-    queue.post("work", {"seconds": 0.2}, count=60)
-    queue.post("work", {"seconds": 0.1}, delay="2s", count=3)
-    queue.post("work", {"seconds": 0.1}, delay="1h")
-    queue.wait_completed(63, timeout_s=90)
-    queue.wait_figures("the crash and the failures are dead", lambda f: f["dead"] == 4, timeout_s=90)
-    queue.wait_workers(2, timeout_s=90)
-    # The restarted worker counts from zero: something must happen in both again.
-    queue.post("work", {"seconds": 0.2}, count=60)
-    queue.wait_completed(123, timeout_s=60)
-    queue.create(scaling={"minReplicas": 3, "maxReplicas": 3}, **policy)
-    queue.wait_workers(3, timeout_s=60)
-
-
-def _queries(queue: SceneQueue) -> list[dict[str, str]]:
-    """What the dashboards ask about this queue, from the command that lists it."""
-    command = [sys.executable, "-m", "ferryman_dashboards", "queries", "--namespace", queue.kubectl.namespace]
-    command += ["--queue", queue.name, "--rate-interval", f"{5 * SCRAPE_S}s"]
-    source = {"PYTHONPATH": str(_ROOT / "dashboards/src")}
-    done = subprocess.run(command, env=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    queries: list[dict[str, str]] = json.loads(done.stdout)
-    return queries
+def _figures_agree(prometheus: Prometheus, queue: SceneQueue, installed: Kubectl) -> None:
+    """Nothing moves any more: what was scraped last is what `ferryman stats` and the API say, exactly."""
+    where = f'queue_namespace="{queue.kubectl.namespace}",queue="{queue.name}"'
+    said = installed.run("exec", "deployment/ferryman-api", "--", "ferryman", "stats", queue.name, "--json")
+    stats: dict[str, Any] = json.loads(said)
+    stated = {name: float(stats[name]) for name in _FIGURES}
+    shown = {name: float(queue.figures()[name]) for name in _FIGURES}
+    assert shown == stated, "the API and `ferryman stats`"
+    until(
+        f"Prometheus shows {stated}",
+        lambda: {name: prometheus.value(expr.format(where)) for name, expr in _FIGURES.items()},
+        lambda scraped: scraped == stated,
+        timeout_s=10 * SCRAPE_S,
+    )

@@ -61,6 +61,29 @@ async def crash(ctx: Context[Journal]) -> None:
 
 
 @scene.task()
+async def crash_once(ctx: Context[Journal]) -> None:
+    """The same at its first delivery, and nothing at its next; the quickstart has this task, too."""
+    if ctx.deliveries == 1:
+        os._exit(137)
+
+
+@scene.task()
+async def devour(ctx: Context[Journal]) -> None:
+    """Takes memory until the kernel kills its worker; at its next delivery it takes none."""
+    await ctx.deps.write("begin", ctx.task_id)
+    hoard = []
+    while ctx.deliveries == 1:
+        hoard.append(b"\xff" * 10_000_000)
+    await ctx.deps.write("end", ctx.task_id)
+
+
+@scene.task()
+async def stumble(ctx: Context[Journal]) -> None:
+    """Raises, as often as the queue's policy lets it."""
+    raise RuntimeError("as every time")
+
+
+@scene.task()
 async def echo(value: str) -> str:
     """Gives back what it got."""
     return value

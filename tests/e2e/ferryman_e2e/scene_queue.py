@@ -38,7 +38,7 @@ class SceneQueue:
 
     # What a person does.
 
-    def create(self, **sections: Mapping[str, Any]) -> None:
+    def create(self, **sections: Any) -> None:
         """Applies the TaskQueue; `sections` (worker, scaling, …) are laid over small defaults."""
         app = (Path(__file__).parent / "scene_app.py").read_text(encoding="utf-8")
         configmap = {
@@ -98,6 +98,21 @@ class SceneQueue:
         """One condition of the TaskQueue, or {}."""
         conditions = self.live().get("status", {}).get("conditions", [])
         return next((dict(one) for one in conditions if one["type"] == kind), {})
+
+    def change(self, **spec: Any) -> None:
+        """Merges into the spec."""
+        self.kubectl.run("patch", "taskqueue", self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def annotate(self, *annotations: str) -> None:
+        """Such as annotate("ferryman.dev/paused=true"), and "ferryman.dev/paused-" to take it away."""
+        self.kubectl.run("annotate", "taskqueue", self.name, "--overwrite", *annotations)
+
+    def events(self) -> list[str]:
+        """The events on the TaskQueue, as reason and message, in order."""
+        found = self.kubectl.list("events")
+        mine = [one for one in found if one["involvedObject"].get("name") == self.name]
+        mine.sort(key=lambda one: str(one["firstTimestamp"]))
+        return [f"{one['reason']} {one['message']}" for one in mine if one["involvedObject"]["kind"] == "TaskQueue"]
 
     def deployment(self) -> Object:
         """The worker Deployment, or {}."""
