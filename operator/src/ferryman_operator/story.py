@@ -63,9 +63,12 @@ def scaled(before: int, after: int, why: str) -> Told:
 
 def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Told]:
     """What has changed from one status to the next: trouble, the end of trouble, and pauses."""
-    yield from _ready(_condition(old, "Ready"), _condition(new, "Ready"))
-    # That Redis throws tasks away is said by Ready already.
-    if REDIS_EVICTS not in (_condition(old, "Ready").get("reason"), _condition(new, "Ready").get("reason")):
+    was, now = _condition(old, "Ready"), _condition(new, "Ready")
+    yield from _ready(was, now)
+    # That Redis throws tasks away, and that it no longer does, is said by Ready already; another trouble is not.
+    told = now.get("reason") == REDIS_EVICTS
+    healed = was.get("reason") == REDIS_EVICTS and _condition(new, "RedisDurable").get("status") == "True"
+    if not told and not healed:
         yield from _durable(_condition(old, "RedisDurable"), _condition(new, "RedisDurable"))
     yield from _paused(_condition(old, "Paused"), _condition(new, "Paused"))
 
