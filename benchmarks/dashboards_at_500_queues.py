@@ -27,11 +27,9 @@ from dashboard_cost.history import History
 from dashboard_cost.prometheus import Prometheus
 from dashboard_cost.town import Town
 
-_PATIENCE_S = 900
 
-
-def measure(queues: int, window_s: int, every_s: int) -> list[Item]:
-    """Builds the town and asks every query. Raises NoPrometheus."""
+def measure(queues: int, window_s: int, every_s: int, patience_s: float = 900) -> list[Item]:
+    """Builds the town and asks every query. Raises NoPrometheus, or TimeoutError when the history takes too long."""
     town = Town.of(queues)
     steps = window_s // every_s + 1
     history = History(series(town), end_s=time.time() // every_s * every_s, steps=steps, every_s=every_s)
@@ -43,7 +41,7 @@ def measure(queues: int, window_s: int, every_s: int) -> list[Item]:
     try:
         with tempfile.TemporaryDirectory() as folder, Prometheus(Path(folder), feed.address) as prometheus:
             began = time.monotonic()
-            if not feed.all_told.wait(_PATIENCE_S):
+            if not feed.all_told.wait(patience_s):
                 raise TimeoutError("Prometheus did not take the history in time")
             _say(f"scraped in {time.monotonic() - began:.0f} s")
             return list(bill(prometheus, town, history))

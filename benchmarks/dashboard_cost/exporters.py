@@ -7,17 +7,10 @@ the series are here that every worker has: one that has met every cause of death
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ferryman_metrics.exercise import NAMESPACE, QUEUE, TASK, texts
-from ferryman_worker.board import Board
-from ferryman_worker.counters import Counters
-from ferryman_worker.figures import Figures
-from ferryman_worker.ledger import Ledger
-from ferryman_worker.metrics import Exposition
-from ferryman_worker.usage import Processes
+from ferryman_metrics.exercise import NAMESPACE, QUEUE, TASK, texts, worker
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboard_cost.town import TASKS, Place, Town
@@ -43,7 +36,7 @@ class Series:
 
 def series(town: Town) -> Iterator[Series]:
     """Every series that Prometheus has of the town after it has scraped all pods."""
-    shown = {component: list(_read(text)) for component, text in {**texts(), "worker": _worker()}.items()}
+    shown = {component: list(_read(text)) for component, text in {**texts(), "worker": worker(deaths=())}.items()}
     for one in shown["operator"]:
         for place in town.places if QUEUE in one.labels.values() else town.places[:1]:
             yield from _placed(one, place, "ferryman-system", "ferryman-operator-0")
@@ -59,14 +52,6 @@ def series(town: Town) -> Iterator[Series]:
         for place in town.places:
             for number in range(place.workers):
                 yield from _placed(one, place, place.namespace, f"{place.queue}-worker-{number}")
-
-
-def _worker() -> str:
-    counters, pid = Counters(QUEUE), os.getpid()
-    counters.know(TASK)
-    return (
-        Exposition(Figures(counters, Board(), Ledger(), Processes(beat=pid, pool=pid))).render(in_progress=0).decode()
-    )
 
 
 def _read(text: str) -> Iterator[Series]:

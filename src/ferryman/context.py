@@ -26,10 +26,7 @@ class Context(Generic[D_co]):
     """
 
     # A plain class, not a frozen dataclass: the worker makes one per task, and this is three times cheaper.
-    __slots__ = (
-        *("_deps", "attempt", "deliveries", "enqueued_ms", "headers"),
-        *("max_attempts", "queue", "task", "task_id"),
-    )
+    __slots__ = ("_deps", "attempt", "deliveries", "enqueued_ms", "headers", "max_attempts", "queue", "task", "task_id")
 
     def __init__(
         self,

@@ -33,10 +33,15 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise InvalidTask("headers", f"the value of {name!r} is not a line of printable ASCII")
         checked[name.lower()] = value.strip()
-    size = sum(len(name) + len(value) for name, value in checked.items())
+    size = headers_bytes(checked)
     if size > MAX_HEADERS_BYTES:
         raise InvalidTask("headers", f"they hold {size} bytes, and {MAX_HEADERS_BYTES} may travel with a task")
     return checked
+
+
+def headers_bytes(headers: Mapping[str, str]) -> int:
+    """What counts against MAX_HEADERS_BYTES."""
+    return sum(len(name) + len(value) for name, value in headers.items())
 
 
 def trace_context(traceparent: str, tracestate: str = "") -> dict[str, str]:

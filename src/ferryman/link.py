@@ -173,7 +173,7 @@ class _Talk:
         yield from self._learn()
         replies = yield self._commands(call)
         if isinstance(replies[0], NoScriptError):
-            [_, *replies] = yield self._reloading(call)
+            [replies] = yield from self._reloaded([call])
         return self._result(call, replies)
 
     def many(self, calls: Sequence[Call[Any]]) -> Dialogue[list[Any]]:
@@ -214,9 +214,6 @@ class _Talk:
 
     def _commands(self, call: Call[Any]) -> list[Words]:
         return [self._words(call), call.then] if call.then else [self._words(call)]
-
-    def _reloading(self, call: Call[Any]) -> list[Words]:
-        return [("SCRIPT", "LOAD", self._script(call).text), *self._commands(call)]
 
     def _reloaded(self, calls: Sequence[Call[Any]]) -> Dialogue[list[list[Any]]]:
         """Their replies, after all their scripts were loaded: one round trip, however many calls it has hit."""

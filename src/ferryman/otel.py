@@ -16,7 +16,7 @@ from opentelemetry.context import Context as Baggage
 from opentelemetry.trace import INVALID_SPAN, Link, SpanKind, Status, StatusCode, TracerProvider, set_span_in_context
 
 from ferryman.context import Context
-from ferryman.headers import MAX_HEADERS_BYTES
+from ferryman.headers import MAX_HEADERS_BYTES, headers_bytes
 from ferryman.logs import add_fields, worker_name
 from ferryman.middleware import Middleware, Outgoing
 from ferryman.retry import Retry
@@ -117,13 +117,9 @@ def _inject(headers: dict[str, str]) -> None:
     """What the configured propagators have to say; baggage that is too long stays behind, the task does not."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
-    if _size(headers | carrier) > MAX_HEADERS_BYTES:
+    if headers_bytes(headers | carrier) > MAX_HEADERS_BYTES:
         carrier.pop("baggage", None)
     headers.update(carrier)
-
-
-def _size(headers: Mapping[str, str]) -> int:
-    return sum(len(name) + len(value) for name, value in headers.items())
 
 
 def _present_ids() -> Mapping[str, object]:

@@ -1,12 +1,10 @@
 """RedisDurable on the cluster: settings of Redis change at run time, and condition, event and metric follow."""
 
-import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
-from ferryman_e2e.forward import Forward
 from ferryman_e2e.kubectl import Kubectl
+from ferryman_e2e.operator_metrics import OperatorMetrics
 from ferryman_e2e.scene_queue import SceneQueue
 from ferryman_e2e.waiting import throughout, until
 
@@ -50,20 +48,13 @@ def redis(installed: Kubectl) -> Iterator[RedisSettings]:
     settings.restore()
 
 
-@pytest.fixture
-def operator(installed: Kubectl) -> Iterator[Forward]:
-    forward = Forward(installed, "deployment/ferryman-operator", 8080)
-    yield forward
-    forward.close()
-
-
 def test_a_redis_that_evicts_is_refused_and_its_queue_runs_on(
-    queue: SceneQueue, redis: RedisSettings, operator: Forward
+    queue: SceneQueue, redis: RedisSettings, operator_metrics: OperatorMetrics
 ) -> None:
     queue.create(scaling={"minReplicas": 0, "maxReplicas": 1})
     queue.wait_ready()
     assert queue.wait_condition("RedisDurable", "True", _SEEN_WITHIN_S)["reason"] == "AppendOnly"
-    assert _metric(operator, queue) == "1.0"
+    assert _durable(operator_metrics, queue) == 1.0
 
     redis.set("maxmemory-policy", "allkeys-lru")
     found = queue.wait_condition("RedisDurable", "False", _SEEN_WITHIN_S)
@@ -71,7 +62,7 @@ def test_a_redis_that_evicts_is_refused_and_its_queue_runs_on(
     assert "allkeys-lru" in found["message"]
     ready = queue.wait_condition("Ready", "False", timeout_s=10)
     assert (ready["reason"], ready["message"]) == ("RedisEvicts", found["message"])
-    assert _metric(operator, queue) == "0.0"
+    assert _durable(operator_metrics, queue) == 0.0
     until("the warning event", lambda: _events(queue), lambda seen: ("Warning", "RedisEvicts") in seen, timeout_s=10)
 
     ids = queue.post("echo", {"value": "still here"}, count=5)
@@ -81,12 +72,12 @@ def test_a_redis_that_evicts_is_refused_and_its_queue_runs_on(
     redis.set("maxmemory-policy", "noeviction")
     queue.wait_condition("RedisDurable", "True", _SEEN_WITHIN_S)
     queue.wait_condition("Ready", "True", timeout_s=10)
-    assert _metric(operator, queue) == "1.0"
+    assert _durable(operator_metrics, queue) == 1.0
     until("the event that it is over", lambda: _events(queue), lambda seen: ("Normal", "Ready") in seen, timeout_s=10)
 
 
 def test_a_redis_without_a_file_is_told_plainly_and_not_refused(
-    queue: SceneQueue, redis: RedisSettings, operator: Forward
+    queue: SceneQueue, redis: RedisSettings, operator_metrics: OperatorMetrics
 ) -> None:
     queue.create(scaling={"minReplicas": 0, "maxReplicas": 1})
     queue.wait_ready()
@@ -97,25 +88,20 @@ def test_a_redis_without_a_file_is_told_plainly_and_not_refused(
     assert found["reason"] == "NoAppendOnlyFile"
     assert "a restart of Redis loses tasks" in found["message"]
     throughout("Ready", lambda: queue.condition("Ready"), lambda one: one["status"] == "True", for_s=5)
-    assert _metric(operator, queue) == "0.0"
+    assert _durable(operator_metrics, queue) == 0.0
     until("the event", lambda: _events(queue), lambda seen: ("Warning", "NoAppendOnlyFile") in seen, timeout_s=10)
 
     redis.restore()
     queue.wait_condition("RedisDurable", "True", _SEEN_WITHIN_S)
-    assert _metric(operator, queue) == "1.0"
+    assert _durable(operator_metrics, queue) == 1.0
     until("it is over", lambda: _events(queue), lambda seen: ("Normal", "RedisDurable") in seen, timeout_s=10)
 
 
 def _events(queue: SceneQueue) -> set[tuple[str, str]]:
     """Type and reason of the events on the TaskQueue."""
-    found = queue.kubectl.list("events")
-    about = [one for one in found if one["involvedObject"].get("name") == queue.name]
-    return {(one["type"], one["reason"]) for one in about if one["involvedObject"]["kind"] == "TaskQueue"}
+    return {(one["type"], one["reason"]) for one in queue.event_objects()}
 
 
-def _metric(operator: Forward, queue: SceneQueue) -> str:
-    """What the operator exports for this queue, or an empty text."""
-    text = httpx.get(f"{operator.url()}/metrics", timeout=20, trust_env=False).text
-    labels = f'{{queue="{queue.name}",queue_namespace="{queue.kubectl.namespace}"}}'
-    found = re.search(rf"^ferryman_queue_redis_durable{re.escape(labels)} (\S+)$", text, re.MULTILINE)
-    return found[1] if found else ""
+def _durable(metrics: OperatorMetrics, queue: SceneQueue) -> float | None:
+    """What the operator exports for this queue, or None."""
+    return metrics.value("ferryman_queue_redis_durable", queue.name, queue_namespace=queue.kubectl.namespace)

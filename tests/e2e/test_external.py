@@ -32,8 +32,7 @@ def test_kubectl_scale_sets_the_workers_within_the_bounds_and_only_idle_ones_go(
     queue.kubectl.scale(f"taskqueue/{queue.name}", 0)
     throughout("no fewer than minReplicas", queue.replicas, lambda n: n == 1, for_s=3)
 
-    begun = [entry.id for entry in queue.journal() if entry.event == "begin"]
-    assert sorted(begun) == sorted(running), "each ran once"
+    assert sorted(queue.begun()) == sorted(running), "each ran once"
     assert queue.live()["status"]["scaling"]["reason"] == "External"
     assert queue.condition("ScalingActive")["reason"] == "External"
 

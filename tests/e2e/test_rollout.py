@@ -71,8 +71,7 @@ def test_a_node_drain_takes_one_worker_at_a_time_and_loses_nothing(
     with pytest.raises(Refused, match="disruption budget"):
         _evict(queue, pods[1])
     queue.wait_completed(9, timeout_s=60)
-    begun = [entry.id for entry in queue.journal() if entry.event == "begin"]
-    assert sorted(begun) == sorted(ids), "the evicted worker had its grace"
+    assert sorted(queue.begun()) == sorted(ids), "the evicted worker had its grace"
     queue.wait_workers(3)
     assert name_of(pods[0]) not in {name_of(pod) for pod in queue.pods()}
     figures = queue.figures()

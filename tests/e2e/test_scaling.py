@@ -82,8 +82,7 @@ def test_workers_that_run_a_task_outlive_a_scale_down(queue: SceneQueue) -> None
     queue.wait_completed(20, timeout_s=60)
     until("one worker is left", queue.replicas, lambda n: n == 1, timeout_s=20)
     queue.wait_completed(21, timeout_s=40)
-    begun = [entry.id for entry in queue.journal() if entry.event == "begin"]
-    assert sorted(begun) == sorted([long_task, *short])  # each ran exactly once
+    assert sorted(queue.begun()) == sorted([long_task, *short])  # each ran exactly once
     until("zero replicas", queue.replicas, lambda n: n == 0, timeout_s=30)
 
 

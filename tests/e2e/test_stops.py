@@ -21,8 +21,7 @@ def test_hold_lets_what_runs_end_and_gives_out_nothing_new(queue: SceneQueue) ->
     assert [one["metadata"]["uid"] for one in queue.pods()] == [pod["metadata"]["uid"]], "workers stay"
     queue.change(stopPolicy="None")
     queue.wait_completed(5, timeout_s=20)
-    begun = [entry.id for entry in queue.journal() if entry.event == "begin"]
-    assert sorted(begun) == sorted(running + later), "each ran once"
+    assert sorted(queue.begun()) == sorted(running + later), "each ran once"
     queue.wait_condition("Paused", "False", timeout_s=10)
 
 

@@ -7,17 +7,12 @@ Nothing here is timed: samples and series are counted by Prometheus and the same
 from __future__ import annotations
 
 import os
-import time
 from collections import defaultdict
-from collections.abc import Iterator
 
 import pytest
-from dashboard_cost.bill import Item, bill
-from dashboard_cost.exporters import series
-from dashboard_cost.feed import Feed
-from dashboard_cost.history import History
-from dashboard_cost.prometheus import NoPrometheus, Prometheus, program
-from dashboard_cost.town import Town
+from dashboard_cost.bill import Item
+from dashboard_cost.prometheus import NoPrometheus, program
+from dashboards_at_500_queues import measure
 
 QUEUES = 500
 EVERY_S, STEPS = 30, 10
@@ -28,7 +23,7 @@ SAMPLES_A_POINT = 120 * QUEUES
 
 
 @pytest.fixture(scope="module")
-def items(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Item]]:
+def items() -> list[Item]:
     """All queries over some minutes. Without Prometheus: skip here, fail in CI."""
     try:
         program()
@@ -36,13 +31,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Item]]:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
-    town = Town.of(QUEUES)
-    history = History(series(town), end_s=time.time() // EVERY_S * EVERY_S, steps=STEPS, every_s=EVERY_S)
-    feed = Feed(history)
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), feed.address) as prometheus:
-        assert feed.all_told.wait(120), "Prometheus did not take the history in time"
-        yield list(bill(prometheus, town, history))
-    feed.close()
+    return measure(QUEUES, window_s=(STEPS - 1) * EVERY_S, every_s=EVERY_S, patience_s=120)
 
 
 def test_every_query_has_data(items: list[Item]) -> None:

@@ -19,8 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def exporter() -> Iterator[str]:
-    """One target that says what all programs say, each under its own path; as host:port."""
-    # Some families come from several programs, and Prometheus takes each only once from a target.
+    """A target that says what the operator says; as host:port."""
     said = texts()["operator"].encode()
 
     class Handler(BaseHTTPRequestHandler):

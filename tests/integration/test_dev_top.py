@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,13 +35,11 @@ def aaa(value: int) -> None:
 
 
 @pytest.fixture
-async def link(redis_url: str) -> AsyncIterator[Link]:
-    link = Link.from_url(redis_url)
+async def link(real_link: Link) -> Link:
     worker = WorkerInfo("w1", "", "pod-1", 15_000, 1_000, 10, "acme.tasks", "1.0")
-    await link.run(WorkerRegistry("demo").register(worker, demo.manifest("acme.tasks")))
-    await link.run(Broker("demo").announce())
-    yield link
-    await link.close()
+    await real_link.run(WorkerRegistry("demo").register(worker, demo.manifest("acme.tasks")))
+    await real_link.run(Broker("demo").announce())
+    return real_link
 
 
 @pytest.fixture

@@ -24,13 +24,6 @@ LATENCY_S = 0.15
 
 
 @pytest.fixture
-async def link(redis_url: str) -> AsyncIterator[Link]:
-    link = Link.from_url(redis_url)
-    yield link
-    await link.close()
-
-
-@pytest.fixture
 async def relay(start_redis: Callable[..., Any]) -> AsyncIterator[Relay]:
     """A way to a Redis of its own, which takes 300 ms there and back."""
     relay = Relay()
@@ -124,9 +117,11 @@ async def test_the_head_says_how_old_the_figures_are_while_redis_is_waited_for(r
 
 
 @pytest.mark.parametrize("count", [60, 500])
-async def test_a_refresh_reads_what_is_on_the_screen_and_little_more(link: Link, redis_url: str, count: int) -> None:
+async def test_a_refresh_reads_what_is_on_the_screen_and_little_more(
+    real_link: Link, redis_url: str, count: int
+) -> None:
     """Bounded in calls and bytes: the same for 60 queues and for 500."""
-    await make_queues(link, count)
+    await make_queues(real_link, count)
     seen = Link.from_url(redis_url)
     top = TopApp(lambda: seen, "near", interval_s=3600)
     async with top.run_test(size=(100, 24)):
@@ -134,30 +129,30 @@ async def test_a_refresh_reads_what_is_on_the_screen_and_little_more(link: Link,
         readings = Readings(seen)
         while len(readings.calls) != 1:  # until no reading that the first screen asked for comes between
             readings.calls.clear()
-            before = await traffic(link)
+            before = await traffic(real_link)
             await top.refresh_figures()
-            up, down = (now - then for now, then in zip(await traffic(link), before, strict=True))
+            up, down = (now - then for now, then in zip(await traffic(real_link), before, strict=True))
     rows = 24
     assert readings.calls == [pytest.approx(rows // 2 + OTHERS_PER_READING, abs=10)]
     assert up < 20_000
     assert down < 12_000
 
 
-async def test_a_task_with_large_arguments_and_a_long_error_costs_a_line(link: Link, redis_url: str) -> None:
+async def test_a_task_with_large_arguments_and_a_long_error_costs_a_line(real_link: Link, redis_url: str) -> None:
     large = b'{"value":"' + b"x" * 500_000 + b'"}'
     broker, inspector = Broker("demo"), Inspector("demo")
-    await link.run_all([broker.announce(), broker.enqueue([NewTask(f"t{n}", "echo", large) for n in range(3)])])
-    await link.run(command("ZADD", inspector.keys.workers, 9e15, "w1", read=int))
-    for delivery in (await link.run(broker.fetch("w1", 3))).tasks:
-        await link.run(broker.dead_letter("w1", delivery.id, delivery.token, error="Boom\n" + "y" * 4_000))
+    await real_link.run_all([broker.announce(), broker.enqueue([NewTask(f"t{n}", "echo", large) for n in range(3)])])
+    await real_link.run(command("ZADD", inspector.keys.workers, 9e15, "w1", read=int))
+    for delivery in (await real_link.run(broker.fetch("w1", 3))).tasks:
+        await real_link.run(broker.dead_letter("w1", delivery.id, delivery.token, error="Boom\n" + "y" * 4_000))
     top = TopApp(lambda: Link.from_url(redis_url), "near", interval_s=3600)
     async with top.run_test(size=(100, 24)) as pilot:
         await until_shown(top, "demo")
         await pilot.press("e")
         await until_shown(top, "Boom", "t0", "t2")
-        _, before = await traffic(link)
+        _, before = await traffic(real_link)
         await top.refresh_figures()
-        _, after = await traffic(link)
+        _, after = await traffic(real_link)
         assert after - before < 6_000
         await pilot.press("enter")
         await until_shown(top, "yyyy")

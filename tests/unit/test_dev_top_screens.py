@@ -93,6 +93,14 @@ class Scene:
             await bench.run(bench.broker.announce())
         await self.clock.advance(3_000)
 
+    async def fill_five_hundred(self) -> None:
+        """As many queues, five of which have tasks and no worker."""
+        for n in range(500):
+            bench = self.bench(f"queue-{n:03}")
+            await bench.run(bench.broker.announce())
+            if n % 100 == 77:
+                await bench.enqueue(*(f"t-{k}" for k in range(n // 10)))
+
 
 @pytest.fixture
 async def scene(frozen_clock: Any) -> AsyncIterator[Scene]:
@@ -196,11 +204,7 @@ async def test_redis_is_away_and_the_last_figures_stay_with_their_age(scene: Sce
 
 @pytest.mark.parametrize("size", [(40, 12), (80, 24)])
 async def test_five_hundred_queues(scene: Scene, size: tuple[int, int]) -> None:
-    for n in range(500):
-        bench = scene.bench(f"queue-{n:03}")
-        await bench.run(bench.broker.announce())
-        if n % 100 == 77:
-            await bench.enqueue(*(f"t-{k}" for k in range(n // 10)))
+    await scene.fill_five_hundred()
     async with scene.top(size) as (top, pilot):
         await until_shown(top, "queue-000")
         await top.refresh_figures()
@@ -213,11 +217,7 @@ async def test_five_hundred_queues(scene: Scene, size: tuple[int, int]) -> None:
 
 async def test_five_hundred_queues_by_trouble(scene: Scene) -> None:
     """Those that were never on the screen are read in turn, so after some refreshes all that is wrong is known."""
-    for n in range(500):
-        bench = scene.bench(f"queue-{n:03}")
-        await bench.run(bench.broker.announce())
-        if n % 100 == 77:
-            await bench.enqueue(*(f"t-{k}" for k in range(n // 10)))
+    await scene.fill_five_hundred()
     async with scene.top((80, 24)) as (top, pilot):
         await until_shown(top, "queue-000")
         for _ in range(500 // 25):

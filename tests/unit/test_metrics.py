@@ -22,8 +22,9 @@ from ferryman_worker.metrics import Exposition
 from ferryman_worker.usage import Processes
 from prometheus_client.parser import text_string_to_metric_families
 
-from ferryman.api.metrics import QUEUES_AT_MOST, ApiMetrics
+from ferryman.api.metrics import ApiMetrics
 from ferryman.cause import Cause
+from ferryman.metrics import QUEUES_AT_MOST
 
 ROOT = Path(__file__).parents[2]
 METRICS = exported()

@@ -149,7 +149,7 @@ def test_overlay_merges_named_lists_replaces_others_and_removes_nulls() -> None:
 def test_ferrymans_own_image_is_pulled_with_the_secrets_of_the_chart() -> None:
     scheduler = scheduler_deployment([taskqueue()], "scheduler:1", {}, "Always", ["registry", "mirror"])
     recovery = recovery_cronjob(
-        taskqueue(), ["emails"], "scheduler:1", "Always", ("registry", "mirror"), suspended=True
+        taskqueue(), ["emails"], "scheduler:1", "Always", pull_secrets=("registry", "mirror"), suspended=True
     )
     for body in (scheduler, recovery):
         assert pod_of(body)["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]

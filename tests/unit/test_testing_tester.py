@@ -363,6 +363,12 @@ print(sorted({"pytest", "fakeredis", "redis", "lupa", "msgspec", "asgiref", "fer
     assert printed == "[]\n"
 
 
+def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
+    """A session of its own, without the plugins that are dear to start and have no part in this."""
+    words = ("-m", "pytest", "-q", "-p", "no:schemathesis", "-p", "no:hypothesispytest", str(folder))
+    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
 def test_pytest_starts_with_the_plugin_and_without_what_only_its_fixture_needs(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\ndef test_it() -> None:\n"
@@ -370,16 +376,14 @@ def test_pytest_starts_with_the_plugin_and_without_what_only_its_fixture_needs(t
         "    assert not {'fakeredis', 'redis', 'msgspec', 'ferryman'} & set(sys.modules)\n"
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    words = ("-m", "pytest", "-q", "-p", "no:schemathesis", str(tmp_path))
-    ended = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = run_pytest(tmp_path)
     assert ended.returncode == 0, ended.stdout
 
 
 def test_an_unknown_kind_of_server_is_refused(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(ferryman) -> None: ...\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nferryman_redis = real\n")
-    words = ("-m", "pytest", "-q", "-p", "no:schemathesis", str(tmp_path))
-    ended = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = run_pytest(tmp_path)
     assert ended.returncode == 1
     assert "ferryman_redis = 'real' is none of fake, embedded" in ended.stdout
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from ferryman_bench.worker_stage import Staging, stages
 from ferryman_worker.acker import Acker
 from ferryman_worker.counters import Counters
 from ferryman_worker.dead_hooks import DeadHooks
 from ferryman_worker.outcome import Crash, DeadLetter, RetryLater, TimedOut, Verdict
-from ferryman_worker.pool import Pool
-from ferryman_worker.process_pool import ProcessPool
-from ferryman_worker.processor import Processor
 from ferryman_worker.repertoire import Repertoire
-from ferryman_worker.threads import ThreadPool
 
 from ferryman import Context, DeadTask, Middleware, Queue, Retry
 from ferryman.context import current_run
@@ -46,63 +41,10 @@ class Diary(Middleware):
             self.diary.append(f"{self.name} leaves")
 
 
-class Recorder(Acker):
-    """Notes outcomes in the order in which they came."""
-
-    def __init__(self, counters: Counters) -> None:
-        super().__init__(counters)
-        self.completed: list[str] = []
-        self.failed: dict[str, Verdict] = {}
-
-    def complete(self, delivery: Delivery, run_s: float, result: bytes) -> None:
-        self.completed.append(delivery.id)
-
-    def fail(self, delivery: Delivery, verdict: Verdict, run_s: float) -> None:
-        self.failed[delivery.id] = verdict
-
-
-class Stage:
-    """A pool with everything behind it but Redis."""
-
-    def __init__(self, queue: Queue) -> None:
-        counters = Counters("q")
-        self.acker = Recorder(counters)
-        self.threads = ThreadPool(2, asyncio.get_running_loop())
-        repertoire = Repertoire(queue.handlers, counters, Policy(), None)
-        processor = Processor(
-            repertoire, self.acker, counters, self.threads, ProcessPool(None, lambda: None), None, logging.INFO
-        )
-        self.pool = Pool(2, processor.process, lambda: None)
-        processor.work_in(self.pool)
-
-    async def run(self, name: str, options: bytes = b"", **args: Any) -> None:
-        """Runs one task, t1, to its end."""
-        self.pool.put([Delivery("t1", name, json.dumps(args).encode(), options, 1, 1, 0, 0, False, 0, 0)])
-        await self.until(lambda: self.pool.empty)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.001)
-
-
-Staging = Callable[[Queue], Awaitable[Stage]]
-
-
 @pytest.fixture
 async def staging() -> AsyncIterator[Staging]:
-    stages: list[Stage] = []
-
-    async def make(queue: Queue) -> Stage:
-        stage = Stage(queue)
-        stages.append(stage)
-        await stage.until(lambda: len(stage.pool._resting) == 2)
-        return stage
-
-    yield make
-    for stage in stages:
-        await stage.pool.close()
-        stage.threads.close()
+    async with stages() as make:
+        yield make
 
 
 def queue_with(*middlewares: Middleware, say: Callable[[str], object] = lambda word: None) -> Queue:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
-from ferryman_worker.acker import Acker
-from ferryman_worker.counters import Counters
-from ferryman_worker.outcome import DeadLetter, Park, RetryLater, Verdict
-from ferryman_worker.pool import Pool
-from ferryman_worker.process_pool import ProcessPool
-from ferryman_worker.processor import Processor
-from ferryman_worker.repertoire import Repertoire
-from ferryman_worker.threads import ThreadPool
+from ferryman_bench.worker_stage import Staging, stages
+from ferryman_worker.outcome import DeadLetter, Park, RetryLater
 
 from ferryman import Context, Queue, Retry
 from ferryman.context import current_run
@@ -25,72 +17,10 @@ from ferryman.policy import Policy
 from ferryman.protocol import Delivery
 
 
-class Recorder(Acker):
-    """Notes outcomes in the order in which they came."""
-
-    def __init__(self, counters: Counters) -> None:
-        super().__init__(counters)
-        self.completed: list[str] = []
-        self.failed: dict[str, Verdict] = {}
-
-    def complete(self, delivery: Delivery, run_s: float, result: bytes) -> None:
-        self.completed.append(delivery.id)
-
-    def fail(self, delivery: Delivery, verdict: Verdict, run_s: float) -> None:
-        self.failed[delivery.id] = verdict
-
-
-class Stage:
-    """A pool with everything behind it but Redis."""
-
-    def __init__(self, queue: Queue, slots: int, deps: object, policy: Policy) -> None:
-        self.counters = Counters("q")
-        self.acker = Recorder(self.counters)
-        self.threads = ThreadPool(slots, asyncio.get_running_loop())
-        processes = ProcessPool(None, lambda: None)
-        repertoire = Repertoire(queue.handlers, self.counters, policy, None)
-        processor = Processor(repertoire, self.acker, self.counters, self.threads, processes, deps)
-        self.pool = Pool(slots, processor.process, lambda: None)
-        processor.work_in(self.pool)
-        self._made = 0
-
-    def put(self, *names: str, options: bytes = b"", raw: bytes | None = None, **args: Any) -> None:
-        """Tasks t1, t2, ... with these names."""
-        encoded = json.dumps(args).encode() if raw is None else raw
-        deliveries = []
-        for name in names:
-            self._made += 1
-            deliveries.append(Delivery(f"t{self._made}", name, encoded, options, 1, 1, 0, 0, False, 0, 0))
-        self.pool.put(deliveries)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Waits for a condition, at most ten seconds."""
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.001)
-
-    async def idle(self) -> None:
-        """Waits until everything has run."""
-        await self.until(lambda: self.pool.empty)
-
-
-Staging = Callable[..., Awaitable[Stage]]
-
-
 @pytest.fixture
 async def staging() -> AsyncIterator[Staging]:
-    stages: list[Stage] = []
-
-    async def make(queue: Queue, slots: int = 2, deps: object = None, policy: Policy | None = None) -> Stage:
-        stage = Stage(queue, slots, deps, policy or Policy())
-        stages.append(stage)
-        await stage.until(lambda: len(stage.pool._resting) == slots)
-        return stage
-
-    yield make
-    for stage in stages:
-        await stage.pool.close()
-        stage.threads.close()
+    async with stages() as make:
+        yield make
 
 
 async def test_tasks_that_never_wait_share_one_slot_and_one_asyncio_task(staging: Staging) -> None:

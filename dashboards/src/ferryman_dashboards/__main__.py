@@ -11,8 +11,6 @@ import json
 import sys
 from pathlib import Path
 
-import httpx
-
 from ferryman_dashboards.catalog import build_all, render
 from ferryman_dashboards.queries import list_queries
 
@@ -59,7 +57,9 @@ def _print_queries(variables: dict[str, str]) -> None:
 
 
 def _draw(given: argparse.Namespace) -> None:
-    # Only here: drawing needs matplotlib, which nothing else does.
+    # Only here: drawing needs httpx and matplotlib, which nothing else does.
+    import httpx
+
     from ferryman_dashboards.preview.command import preview
 
     chosen = {name: value for name in ("namespace", "queue") if (value := getattr(given, name))}

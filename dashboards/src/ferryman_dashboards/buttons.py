@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, table
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, VariableOption
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.builders import dashboard, table
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, VariableOption
 
+from ferryman_dashboards.columns import MERGED, cells, named
 from ferryman_dashboards.panels import DATASOURCE, PLAIN, thresholds
 
 #: Where `kubectl port-forward service/ferryman-api 8000:80` puts the API; the chart puts `dashboards.apiUrl` there.
@@ -52,7 +52,7 @@ class Cell:
     width: int = 0
 
 
-def button_table(title: str, description: str, cells: Sequence[Cell]) -> table.Panel:
+def button_table(title: str, description: str, columns: Sequence[Cell]) -> table.Panel:
     """One row over the whole width of the page."""
     panel = (
         table.Panel()
@@ -65,18 +65,11 @@ def button_table(title: str, description: str, cells: Sequence[Cell]) -> table.P
         .thresholds(thresholds(PLAIN))
     )
     names: dict[str, str] = {}
-    for ref, cell in zip("ABCDEFGHIJKL", cells, strict=False):
-        query = prometheus.Dataquery().ref_id(ref).expr(cell.expr).instant().format(PromQueryFormat.TABLE)
-        panel.with_target(query.legend_format("").datasource(DATASOURCE))
+    for ref, cell in zip("ABCDEFGHIJKL", columns, strict=False):
+        panel.with_target(cells(ref, cell.expr))
         panel.override_by_name(cell.title, _look(cell))
         names[f"Value #{ref}"] = cell.title
-    panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    columns = {
-        "excludeByName": {"Time": True},
-        "indexByName": {name: place for place, name in enumerate(names)},
-        "renameByName": names,
-    }
-    return panel.with_transformation(DataTransformerConfig(id_val="organize", options=columns))
+    return panel.with_transformation(MERGED).with_transformation(named(names))
 
 
 def _look(cell: Cell) -> list[DynamicConfigValue]:

@@ -6,16 +6,10 @@ Each check is a question with the answer 0 or 1, and a page about what to do whe
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.builders import common, prometheus, table
-from grafana_foundation_sdk.models.dashboard import (
-    DataTransformerConfig,
-    DynamicConfigValue,
-    ValueMap,
-    ValueMapping,
-    ValueMappingResult,
-)
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, ValueMap, ValueMapping, ValueMappingResult
 
+from ferryman_dashboards.columns import cells, named
 from ferryman_dashboards.panels import DATASOURCE, ZERO_IS_GOOD, thresholds
 
 #: Where the pages are, as a hidden variable of the dashboard; the chart puts `alerts.runbookBase` there.
@@ -43,13 +37,6 @@ class Check:
 def check_table(title: str, description: str, checks: Sequence[Check], *, width: int) -> table.Panel:
     """All checks by one query; Prometheus leaves out those whose figures it does not know."""
     expr = " or ".join(_row(check) for check in checks)
-    query = prometheus.Dataquery().ref_id("A").expr(expr).instant().format(PromQueryFormat.TABLE).legend_format("")
-    names = {"Value": "State", "check": "Check", "runbook": "What to do"}
-    columns = {
-        "excludeByName": {"Time": True},
-        "indexByName": {name: place for place, name in enumerate(names)},
-        "renameByName": names,
-    }
     runbook = {"title": "Open the runbook", "url": "${runbooks}/${__value.raw}.md", "targetBlank": True}
     state = [
         DynamicConfigValue(id_val="mappings", value=_STATES),
@@ -67,13 +54,13 @@ def check_table(title: str, description: str, checks: Sequence[Check], *, width:
         .thresholds(thresholds(ZERO_IS_GOOD))
         .no_value("No figures: is the queue's name right, and does Prometheus scrape the operator?")
         .sort_by([common.TableSortByFieldState().display_name("State").desc(True)])
-        .with_target(query.datasource(DATASOURCE))
-        .with_transformation(DataTransformerConfig(id_val="organize", options=columns))
+        .with_target(cells("A", expr))
+        .with_transformation(named({"Value": "State", "check": "Check", "runbook": "What to do"}))
         .override_by_name("State", state)
         .override_by_name("What to do", [DynamicConfigValue(id_val="links", value=[runbook])])
     )
 
 
 def _row(check: Check) -> str:
-    named = f'label_replace({check.fails}, "check", "{check.wish}", "", "")'
-    return f'label_replace({named}, "runbook", "{check.runbook}", "", "")'
+    asked = f'label_replace({check.fails}, "check", "{check.wish}", "", "")'
+    return f'label_replace({asked}, "runbook", "{check.runbook}", "", "")'

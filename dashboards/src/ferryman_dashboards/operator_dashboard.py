@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from ferryman_dashboards.frame import page, section
 from ferryman_dashboards.panels import ZERO_IS_GOOD, Panels, Steps, figure, graph
+from ferryman_dashboards.promql import quantile, ten
 
 #: A pass takes about a second. An age above these means a stuck loop, not a slow one.
 PASS_AGE_STEPS: Steps = [(None, "green"), (15, "orange"), (60, "red")]
@@ -29,14 +30,7 @@ def build() -> dashboard.Dashboard:
 
 
 def _p99(histogram: str, by: str = "", only: str = "") -> str:
-    labels = f"{by}, le" if by else "le"
-    buckets = f"{histogram}_bucket{{{only}}}" if only else f"{histogram}_bucket"
-    return f"histogram_quantile(0.99, sum by ({labels}) (rate({buckets}[$__rate_interval])))"
-
-
-def _ten(expr: str, by: str, over_time: str) -> str:
-    """The ten for which `over_time` is highest; a plain topk() would choose anew at each point."""
-    return f"{expr} and on ({by}) topk(10, {over_time})"
+    return quantile(0.99, histogram, by, only)
 
 
 def _now() -> Panels:
@@ -134,7 +128,7 @@ def _schedulers() -> Panels:
     by = "namespace, queue"
     peak = f"max by ({by}) (max_over_time(ferryman_promotion_lag_seconds[$__range] @ end()))"
     recovered = 'rate(ferryman_recovered_total{to="waiting"}[$__rate_interval])'
-    lag = _ten(f"max by ({by}) (ferryman_promotion_lag_seconds)", by, peak)
+    lag = ten(f"max by ({by}) (ferryman_promotion_lag_seconds)", by, peak)
     return [
         graph(
             "Promotion lag",
@@ -196,7 +190,7 @@ def _api() -> Panels:
         graph(
             "Tasks enqueued over HTTP",
             "Tasks per second that the API accepted, for the ten busiest queues.",
-            [(_ten(enqueued, "queue", in_all), "{{queue}}")],
+            [(ten(enqueued, "queue", in_all), "{{queue}}")],
             width=8,
             unit="ops",
         ),

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models.dashboard import VariableOption
 
 from ferryman_dashboards.frame import label_variable, page, section
 from ferryman_dashboards.panels import FAILURE_STEPS, LATE_STEPS, ZERO_IS_GOOD, Panels, Steps, figure, graph
+from ferryman_dashboards.promql import ten
 from ferryman_dashboards.queue_table import Column, queue_table
 
 WHERE = 'queue_namespace=~"$namespace"'
@@ -59,11 +60,7 @@ def _failures() -> str:
 
 
 def _ten(expr: str, over_time: str) -> str:
-    """The ten queues for which `over_time`, one figure for all the time that is shown, is highest.
-
-    A plain topk() would choose anew at each point and draw pieces of many lines.
-    """
-    return f"{expr} and on ({BY_QUEUE}) topk(10, max by ({BY_QUEUE}) ({over_time}))"
+    return ten(expr, BY_QUEUE, f"max by ({BY_QUEUE}) ({over_time})")
 
 
 def _ten_by_peak(metric: str, matchers: str = "") -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), *(?P<label>\w+)\)")
+#: How a variable asks for its values.
+LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), *(?P<label>\w+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def list_queries(boards: Mapping[str, dict[str, Any]], variables: Mapping[str, s
 def _of_variables(board: dict[str, Any]) -> Iterator[Query]:
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            found = _LABEL_VALUES.fullmatch(variable["query"]["query"])
+            found = LABEL_VALUES.fullmatch(variable["query"]["query"])
             if found is None:
                 raise ValueError(f"{board['title']}: variable {variable['name']} is not a label_values(…)")
             yield Query(board["title"], f"${variable['name']}", "A", found["selector"], found["label"])

@@ -5,12 +5,10 @@ successor for a scrape, hence `max` and never `sum`. Workers run in the queue's 
 own, hence `sum`.
 """
 
+from ferryman_dashboards import promql
+
 OPERATOR = 'queue_namespace="$namespace",queue="$queue"'
 PODS = 'namespace="$namespace",queue="$queue"'
-
-#: Seconds that the queue's tasks may wait, as its targetLatency says.
-TARGET = f"max(ferryman_queue_target_latency_seconds{{{OPERATOR}}})"
-OLDEST = f"max(ferryman_queue_oldest_waiting_seconds{{{OPERATOR}}})"
 
 
 def tasks_in(state: str) -> str:
@@ -21,6 +19,11 @@ def tasks_in(state: str) -> str:
 def gauge(metric: str) -> str:
     """A figure that the operator exports for the queue."""
     return f"max({metric}{{{OPERATOR}}})"
+
+
+#: Seconds that the queue's tasks may wait, as its targetLatency says.
+TARGET = gauge("ferryman_queue_target_latency_seconds")
+OLDEST = gauge("ferryman_queue_oldest_waiting_seconds")
 
 
 def rate_of(event: str) -> str:
@@ -42,8 +45,7 @@ def failure_rate() -> str:
 
 def quantile(q: float, histogram: str, by: str = "") -> str:
     """A quantile of what the queue's workers measured."""
-    labels = f"{by}, le" if by else "le"
-    return f"histogram_quantile({q}, sum by ({labels}) (rate({histogram}_bucket{{{PODS}}}[$__rate_interval])))"
+    return promql.quantile(q, histogram, by, PODS)
 
 
 def _events(event: str) -> str:

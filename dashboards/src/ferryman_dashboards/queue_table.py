@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.builders import common, prometheus, table
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
+from ferryman_dashboards.columns import MERGED, cells, named
 from ferryman_dashboards.panels import DATASOURCE, PLAIN, Steps, thresholds
 
-_KEYS = ("queue_namespace", "queue")
 _TO_QUEUE = (
     "/d/ferryman-queue?${__url_time_range}&var-datasource=${datasource}"
     "&var-namespace=${__data.fields.Namespace}&var-queue=${__data.fields.Queue}"
@@ -43,22 +42,10 @@ def queue_table(title: str, description: str, columns: Sequence[Column], *, sort
     )
     names = {"queue_namespace": "Namespace", "queue": "Queue"}
     for ref, column in zip("ABCDEFGHIJKL", columns, strict=False):
-        query = prometheus.Dataquery().ref_id(ref).expr(column.expr).instant().format(PromQueryFormat.TABLE)
-        panel.with_target(query.legend_format("").datasource(DATASOURCE))
+        panel.with_target(cells(ref, column.expr))
         panel.override_by_name(column.title, _look(column))
         names[f"Value #{ref}"] = column.title
-    # Without a last column of queries a queue that misses one of them would lose its row: merge keeps it.
-    panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    panel.with_transformation(
-        DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": {"Time": True},
-                "indexByName": {name: place for place, name in enumerate((*_KEYS, *list(names)[2:]))},
-                "renameByName": names,
-            },
-        )
-    )
+    panel.with_transformation(MERGED).with_transformation(named(names))
     link = {"title": "Open ${__data.fields.Queue}", "url": _TO_QUEUE}
     return panel.override_by_name("Queue", [DynamicConfigValue(id_val="links", value=[link])])
 

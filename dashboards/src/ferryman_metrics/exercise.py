@@ -1,6 +1,7 @@
 """Lets each program's metrics count everything once, so that all of them have samples, with every value of a label."""
 
 import os
+from collections.abc import Iterable
 
 from ferryman_operator.autoscaler import Decision, Memory, Reason
 from ferryman_operator.backlog import Reading
@@ -19,7 +20,7 @@ from ferryman_worker.metrics import Exposition
 from ferryman_worker.usage import Processes
 
 from ferryman.api.metrics import METHODS, ApiMetrics
-from ferryman.cause import DEATHS
+from ferryman.cause import DEATHS, Cause
 from ferryman.durability import Durability
 from ferryman.inspector import Inspector
 
@@ -29,20 +30,22 @@ QUEUE, NAMESPACE, TASK = "emails", "shop", "send"
 def texts() -> dict[str, str]:
     """What /metrics of each component says, by the component's name."""
     return {
-        "worker": _worker().decode(),
+        "worker": worker(),
         "scheduler": _scheduler().decode(),
         "operator": _operator().decode(),
         "API": _api().decode(),
     }
 
 
-def _worker() -> bytes:
+def worker(deaths: Iterable[Cause] = DEATHS) -> str:
+    """What a worker says that knows one task, and took over from workers that died of these causes."""
     counters, ledger = Counters(QUEUE), Ledger()
     counters.know(TASK)
-    for cause in DEATHS:
+    for cause in deaths:
         ledger.count(cause, 1, 1)
     pid = os.getpid()
-    return Exposition(Figures(counters, Board(), ledger, Processes(beat=pid, pool=pid))).render(in_progress=0)
+    figures = Figures(counters, Board(), ledger, Processes(beat=pid, pool=pid))
+    return Exposition(figures).render(in_progress=0).decode()
 
 
 def _scheduler() -> bytes:

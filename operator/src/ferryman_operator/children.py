@@ -65,20 +65,13 @@ class Children:
         suspended = self._suspended(group, leader)
         await self._apply_all((one, self._recovery(one, specs, one is not leader or suspended)) for one in group)
         recovers = leader.refusal is None
-        scheduler = Wish(
-            Kind.DEPLOYMENT,
-            leader.namespace,
-            names.scheduler_deployment(specs[0].redis),
-            scheduler_deployment,
-            (
-                *(specs, settings.scheduler_image, settings.scheduler_resources),
-                *(settings.pull_policy, settings.pull_secrets),
-            ),
-        )
-        shared = [scheduler]
+        name = names.scheduler_deployment(specs[0].redis)
+        image, resources = settings.scheduler_image, settings.scheduler_resources
+        args = (specs, image, resources, settings.pull_policy, settings.pull_secrets)
+        shared = [Wish(Kind.DEPLOYMENT, leader.namespace, name, scheduler_deployment, args)]
         if self._monitors:
-            args = (specs, settings.pod_monitors)
-            shared.append(Wish(Kind.POD_MONITOR, leader.namespace, scheduler.name, scheduler_monitor, args))
+            given = (specs, settings.pod_monitors)
+            shared.append(Wish(Kind.POD_MONITOR, leader.namespace, name, scheduler_monitor, given))
         for wish in shared:
             if problem := await self._try(wish):
                 for tracked in group:
@@ -99,8 +92,8 @@ class Children:
         # The one that runs on schedule does so for all; the others are for runs by hand.
         queues = (spec.queue,) if suspended else tuple(one.queue for one in group)
         settings = self._settings
-        args = (spec, queues, settings.scheduler_image, settings.pull_policy, settings.pull_secrets, suspended)
-        return Wish(Kind.CRON_JOB, spec.namespace, names.recovery_cronjob(spec.name), _recovery_cronjob, args)
+        args = (spec, queues, settings.scheduler_image, settings.pull_policy, suspended, settings.pull_secrets)
+        return Wish(Kind.CRON_JOB, spec.namespace, names.recovery_cronjob(spec.name), recovery_cronjob, args)
 
     def _workers(self, tracked: Tracked, recovers: bool) -> Iterator[Wish]:
         spec, plan = tracked.spec, tracked.plan
@@ -165,17 +158,6 @@ class Children:
 
     def _deployment(self, spec: TaskQueueSpec) -> Mapping[str, Any] | None:
         return self._world.get(Kind.DEPLOYMENT, spec.namespace, names.worker_deployment(spec.name))
-
-
-def _recovery_cronjob(
-    spec: TaskQueueSpec,
-    queues: Sequence[str],
-    image: str,
-    pull_policy: str,
-    pull_secrets: Sequence[str],
-    suspended: bool,
-) -> dict[str, Any]:
-    return recovery_cronjob(spec, queues, image, pull_policy, pull_secrets, suspended=suspended)
 
 
 def _leader(group: Sequence[Tracked]) -> Tracked:

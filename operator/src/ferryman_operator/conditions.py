@@ -14,9 +14,6 @@ from ferryman_operator.spec import StopPolicy
 
 Condition = dict[str, Any]
 
-#: Why a queue whose Redis would throw its tasks away is not Ready.
-REDIS_EVICTS = "RedisEvicts"
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -80,7 +77,7 @@ def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
         return _condition(found, "Ready", "False", broker["reason"], broker["message"])
     if found.durability and found.durability.evicts:
         # It is refused, but its workers run on: to stop them would only make it reach its maxmemory sooner.
-        return _condition(found, "Ready", "False", REDIS_EVICTS, durable["message"])
+        return _condition(found, "Ready", "False", "RedisEvicts", durable["message"])
     if found.refusal:
         return _condition(found, "Ready", "False", *found.refusal)
     if not found.policy_written:

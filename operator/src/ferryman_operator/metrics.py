@@ -10,21 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ferryman.round_trips import TRIP_BOUNDS_S
+from ferryman.metrics import process_registry, round_trips
 from ferryman_operator import names
 from ferryman_operator.backlog import Reading
 from ferryman_operator.spec import TaskQueueSpec
@@ -43,11 +33,7 @@ class Metrics:
     """All metrics of this process."""
 
     def __init__(self, tracked: Mapping[str, Tracked], world: World) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, and nobody asks for them
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+        self._registry = process_registry()
         self._registry.register(_Queues(tracked, world))
         self._decisions = Counter(
             "ferryman_operator_decisions_total",
@@ -61,13 +47,8 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=self._registry,
         )
-        self._round_trips = Histogram(
-            "ferryman_redis_round_trip_seconds",
-            "From a question to Redis to its answer.",
-            ["component"],
-            buckets=TRIP_BOUNDS_S,
-            registry=self._registry,
-        ).labels("operator")
+        #: Is told of each round trip.
+        self.round_trip = round_trips(self._registry, "operator")
         self._last_pass = Gauge(
             "ferryman_operator_last_pass_timestamp_seconds", "When a pass last ended.", registry=self._registry
         )
@@ -76,10 +57,6 @@ class Metrics:
             "1 while this operator holds the lease and may write, 0 while it stands by.",
             registry=self._registry,
         )
-
-    def round_trip(self, seconds: float) -> None:
-        """A Redis has answered."""
-        self._round_trips.observe(seconds)
 
     def observe_pass(self, duration_s: float) -> None:
         """A pass has ended."""

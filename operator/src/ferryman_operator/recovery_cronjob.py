@@ -23,9 +23,8 @@ def recovery_cronjob(
     queues: Sequence[str],
     image: str,
     pull_policy: str,
-    pull_secrets: Sequence[str] = (),
-    *,
     suspended: bool,
+    pull_secrets: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The CronJob of `spec`, which passes over `queues`: its own, or those of the whole group."""
     labels = names.labels("recovery", spec.name, spec.queue)

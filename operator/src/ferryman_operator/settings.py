@@ -7,7 +7,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import kopf
@@ -93,7 +93,7 @@ def _json_object(env: Mapping[str, str], name: str) -> Mapping[str, Any]:
 
 
 def _monitors(env: Mapping[str, str], name: str) -> MonitorSettings:
-    given = {"enabled": True, "interval": "15s", "labels": {}, **_json_object(env, name)}
+    given = {**asdict(MonitorSettings()), **_json_object(env, name)}
     labels = given["labels"]
     if not isinstance(given["enabled"], bool):
         raise BadSetting(name, "enabled: is neither true nor false")

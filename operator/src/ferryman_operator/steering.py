@@ -6,7 +6,7 @@ returned, to be sent together with those of all queues of the same Redis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -81,10 +81,11 @@ def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, 
         now_s=wall_s,
     )
     tracked.plan = drain.plan(fleet, decision.wanted)
-    _tell_ends(tracked, world, fleet, reading)
+    gone = pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods)
+    _tell_ends(tracked, gone, fleet, reading)
     _look_for_interruptions(tracked, fleet, _rolls_out(deployment), now_s)
     _order_policy(orders, tracked, spec, reading)
-    _order_leases(orders, tracked, spec, reading, world)
+    _order_leases(orders, tracked, spec, reading, gone, world)
     return orders
 
 
@@ -137,13 +138,20 @@ def held_by_spec(tracked: Tracked) -> bool:
     )
 
 
-def _order_leases(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading: Reading, world: World) -> None:
+def _order_leases(
+    orders: Orders,
+    tracked: Tracked,
+    spec: TaskQueueSpec,
+    reading: Reading,
+    gone: Iterable[pod_truth.Gone],
+    world: World,
+) -> None:
     registry = WorkerRegistry(spec.queue)
     tracked.hinted &= {worker.id for worker in reading.workers}
-    for gone in pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods):
-        if gone.worker not in tracked.hinted or not gone.surely:
-            tracked.hinted.add(gone.worker)
-            orders.add(registry.hint_gone(gone.worker, gone.reason, gone.exempt))
+    for one in gone:
+        if one.worker not in tracked.hinted or not one.surely:
+            tracked.hinted.add(one.worker)
+            orders.add(registry.hint_gone(one.worker, one.reason, one.exempt))
     late_ms = round(spec.policy.worker_timeout_s * 500)
     running = pod_truth.vouchable(reading.workers, world.pods, now_ms=reading.stats.now_ms, late_ms=late_ms)
     if running := [worker for worker in running if worker not in tracked.hinted]:
@@ -154,13 +162,13 @@ def _order_leases(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, reading
         orders.add(registry.drain(tracked.plan.resume, 0))
 
 
-def _tell_ends(tracked: Tracked, world: World, fleet: drain.Fleet, reading: Reading) -> None:
+def _tell_ends(tracked: Tracked, gone: Iterable[pod_truth.Gone], fleet: drain.Fleet, reading: Reading) -> None:
     """Tell of workers that ended, each once. A restarted container may have taken over before this look."""
     exits = [(pod.name, end) for pod in fleet.pods for end in pod.exits]
     ends = {end.worker: (pod, end.reason) for pod, end in exits if not end.reason.endswith(_ENDED_WELL)}
-    for gone in pod_truth.proven_gone(reading.workers, world.pods, world.deleted_pods):
-        worker = next(worker for worker in reading.workers if worker.id == gone.worker)
-        ends.setdefault(gone.worker, (worker.pod or worker.id, gone.reason))
+    pods = {worker.id: worker.pod or worker.id for worker in reading.workers}
+    for one in gone:
+        ends.setdefault(one.worker, (pods[one.worker], one.reason))
     held = {worker.id: worker.active for worker in reading.workers}
     if tracked.ended is not None:
         for worker_id, (pod, reason) in ends.items():

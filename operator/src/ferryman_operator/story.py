@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ferryman_operator.conditions import REDIS_EVICTS
-
 NORMAL: Final = "Normal"
 WARNING: Final = "Warning"
 
@@ -63,30 +61,23 @@ def scaled(before: int, after: int, why: str) -> Told:
 
 def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Told]:
     """What has changed from one status to the next: trouble, the end of trouble, and pauses."""
-    was, now = _condition(old, "Ready"), _condition(new, "Ready")
-    yield from _ready(was, now)
-    # That Redis throws tasks away, and that it no longer does, is said by Ready already; another trouble is not.
-    told = now.get("reason") == REDIS_EVICTS
-    healed = was.get("reason") == REDIS_EVICTS and _condition(new, "RedisDurable").get("status") == "True"
-    if not told and not healed:
-        yield from _durable(_condition(old, "RedisDurable"), _condition(new, "RedisDurable"))
+    ready_was, ready = _condition(old, "Ready"), _condition(new, "Ready")
+    if ready_was or ready.get("reason") != "SchedulerNotReady":  # or it has just been made
+        yield from _trouble("Ready", ready_was, ready)
+    was, now = _condition(old, "RedisDurable"), _condition(new, "RedisDurable")
+    # Where Ready says the same of this trouble, in the same words, it tells of its beginning and of its end.
+    trouble, said = (now, ready) if now.get("status") == "False" else (was, ready_was)
+    if trouble.get("message") != said.get("message"):
+        yield from _trouble("RedisDurable", was, now)
     yield from _paused(_condition(old, "Paused"), _condition(new, "Paused"))
 
 
-def _ready(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
-    if not was and now.get("reason") == "SchedulerNotReady":
-        return  # it has just been made
-    if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
-        yield Told(WARNING, now["reason"], now["message"])
-    elif now.get("status") == "True" and was.get("status") == "False":
-        yield Told(NORMAL, "Ready", f"no longer {was['reason']}: {now['message']}")
-
-
-def _durable(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
+def _trouble(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
+    """A condition that should be True."""
     if now.get("status") == "False" and (was.get("status"), was.get("reason")) != ("False", now["reason"]):
         yield Told(WARNING, now["reason"], now["message"])
     elif (now.get("status"), was.get("status")) == ("True", "False"):
-        yield Told(NORMAL, "RedisDurable", f"no longer {was['reason']}: {now['message']}")
+        yield Told(NORMAL, name, f"no longer {was['reason']}: {now['message']}")
 
 
 def _paused(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:

@@ -93,8 +93,7 @@ class World:
 
     def put(self, kind: Kind, body: Object) -> None:
         """Take in an object, unless this version of it or a newer one is known."""
-        known = self._objects[kind].get(_key(body))
-        if known is None or _version(known) < _version(body):
+        if self._known_version(kind, body) < _version(body):
             self._objects[kind][_key(body)] = slim(kind, body)
 
     def replace(self, kind: Kind, bodies: Iterable[Object], version: int, namespace: str | None, now_s: float) -> None:

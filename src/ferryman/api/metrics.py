@@ -5,29 +5,22 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ferryman.round_trips import TRIP_BOUNDS_S
+from ferryman.metrics import QueueLabels, process_registry, round_trips
 
 #: Values of the label `method`; any other method is `other`.
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-#: More queue names than this share a label value that is no queue's name: a client that invents names must not fill
-#: Prometheus.
-QUEUES_AT_MOST: Final = 1000
-OTHER: Final = "(other)"
 
 
 class ApiMetrics:
     """Counts requests and what they enqueued; `render` is the scrape."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, and nobody asks for them
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry = process_registry(with_python=False)
         self._requests = Counter(
             "ferryman_http_requests_total",
             "Requests answered, by route template and status.",
@@ -47,14 +40,9 @@ class ApiMetrics:
             ("queue",),
             registry=self._registry,
         )
-        self._round_trips = Histogram(
-            "ferryman_redis_round_trip_seconds",
-            "From a question to Redis to its answer.",
-            ("component",),
-            buckets=TRIP_BOUNDS_S,
-            registry=self._registry,
-        ).labels("api")
-        self._queues: set[str] = set()
+        #: Is told of each round trip.
+        self.round_trip = round_trips(self._registry, "api")
+        self._queues = QueueLabels()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -64,16 +52,7 @@ class ApiMetrics:
 
     def enqueued(self, queue: str, count: int) -> None:
         """`count` tasks were added to `queue`."""
-        if queue not in self._queues:
-            if len(self._queues) >= QUEUES_AT_MOST:
-                queue = OTHER
-            else:
-                self._queues.add(queue)
-        self._enqueued.labels(queue).inc(count)
-
-    def round_trip(self, seconds: float) -> None:
-        """Redis has answered."""
-        self._round_trips.observe(seconds)
+        self._enqueued.labels(self._queues.of(queue)).inc(count)
 
     def render(self) -> tuple[bytes, str]:
         """The text of a scrape and its content type."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
+from ferryman.cli.figures import print_figures
 from ferryman.cli.lookup import note_unknown
 from ferryman.cli.options import QueueName, connected, json_option, redis_option
-from ferryman.cli.output import duration, note, print_json, print_table
+from ferryman.cli.output import note, print_json
 from ferryman.durability import judge, questions
 from ferryman.inspector import QueueStats
 from ferryman.overview import figures_of, remarks
@@ -45,7 +44,7 @@ def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None
     elif len(figures) == 1:
         _print_one(figures[0])
     else:
-        _print_many(figures)
+        print_figures(figures)
     if kept and kept.durable is False:
         click.echo(click.style(f"Warning: {kept.message}.", fg="yellow"), err=True)
 
@@ -58,23 +57,3 @@ def _print_one(one: QueueStats) -> None:
     width = max(map(len, values))
     for name, value in values.items():
         click.echo(f"  {name.ljust(width)}  {value:>10}")
-
-
-def _print_many(figures: Sequence[QueueStats]) -> None:
-    headings = ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "DEAD", "COMPLETED", "FAILED", "WORKERS", "OLDEST", "REMARKS"]
-    rows = [
-        (
-            one.queue,
-            one.waiting,
-            one.active,
-            one.delayed,
-            one.dead,
-            one.completed,
-            one.failed,
-            one.workers,
-            duration(one.oldest_waiting_s) if one.waiting else "-",
-            remarks(one),
-        )
-        for one in figures
-    ]
-    print_table(headings, rows, numeric=headings[1:-1])

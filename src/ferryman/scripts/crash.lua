@@ -32,10 +32,9 @@ local owner = f[6] and redis.pcall('GET', unique .. f[6])
 local proof = cjson.encode({worker = me, pod = pod, reason = reason, at_ms = string.format('%.0f', now), held = 1})
 
 redis.call('LREM', active, -1, id)
-redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[7] and f[7] .. '\n' or '') .. proof, 'since_ms', now)
+redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[7] and f[7] .. '\n' or '') .. proof, 'since_ms', now, 'history',
+  remembered(f[10], me, (tonumber(f[8] or '0') or 0) + 1, f[9], now, nil, crashes >= crashes_max and 'dead' or 'crashed', reason))
 redis.call('HDEL', hash, 'worker')
-redis.call('HSET', hash, 'history', remembered(f[10], me, (tonumber(f[8] or '0') or 0) + 1, f[9], now, nil,
-  crashes >= crashes_max and 'dead' or 'crashed', reason))
 if crashes >= crashes_max then
   redis.call('ZADD', dead, now, id)
   redis.call('HSET', hash, 'state', 'dead', 'finished_ms', now, 'error', 'its process died ' .. crashes .. ' times: ' .. reason)

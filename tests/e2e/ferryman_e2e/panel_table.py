@@ -80,7 +80,7 @@ def _named(legend: str, line: Line) -> str:
     for label, value in line.labels.items():
         legend = legend.replace("{{" + label + "}}", value)
     rest = {label: value for label, value in line.labels.items() if label not in ("__name__", "job", "instance")}
-    return f"{legend or '/'.join(rest.values()) or ''} "
+    return f"{legend or '/'.join(rest.values())} "
 
 
 def _number(value: float | None) -> str:

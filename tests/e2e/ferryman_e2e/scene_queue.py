@@ -109,10 +109,14 @@ class SceneQueue:
 
     def events(self) -> list[str]:
         """The events on the TaskQueue, as reason and message, in order."""
+        return [f"{one['reason']} {one['message']}" for one in self.event_objects()]
+
+    def event_objects(self) -> list[Object]:
+        """The events on the TaskQueue as they are, in order."""
         found = self.kubectl.list("events")
-        mine = [one for one in found if one["involvedObject"].get("name") == self.name]
-        mine.sort(key=lambda one: str(one["firstTimestamp"]))
-        return [f"{one['reason']} {one['message']}" for one in mine if one["involvedObject"]["kind"] == "TaskQueue"]
+        about = [one for one in found if one["involvedObject"].get("name") == self.name]
+        mine = [one for one in about if one["involvedObject"]["kind"] == "TaskQueue"]
+        return sorted(mine, key=lambda one: str(one["firstTimestamp"]))
 
     def deployment(self) -> Object:
         """The worker Deployment, or {}."""
@@ -145,6 +149,10 @@ class SceneQueue:
         redis = self.kubectl.within(SYSTEM)
         text = redis.run("exec", "ferryman-redis-0", "--", "redis-cli", "--raw", "LRANGE", key, "0", "-1")
         return [Entry(**json.loads(line)) for line in text.splitlines() if line.strip()]
+
+    def begun(self) -> list[str]:
+        """The ids of the tasks that began, in order; one that began twice is there twice."""
+        return [entry.id for entry in self.journal() if entry.event == "begin"]
 
     def forget_journal(self) -> None:
         """Removes it from Redis."""

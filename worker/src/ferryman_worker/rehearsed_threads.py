@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import Context as Variables
 from typing import Any
 
-from ferryman_worker.threads import Job, ThreadPool
+from ferryman_worker.threads import Job, ThreadPool, settle
 
 
 class CallerThread(ThreadPool):
@@ -32,20 +32,12 @@ class CallerThread(ThreadPool):
 async def _run(job: Job) -> None:
     from asgiref.sync import sync_to_async
 
-    value, failure = await sync_to_async(_outcome, thread_sensitive=True)(job)
-    if job.future.done():
-        return
-    if failure is None:
-        job.future.set_result(value)
-    else:
-        job.future.set_exception(failure)
+    settle(job.future, *await sync_to_async(_outcome, thread_sensitive=True)(job))
 
 
 def _outcome(job: Job) -> tuple[Any, BaseException | None]:
     """Caught here, so that its traceback has the handler's frames and none of the way here."""
     try:
         return job.run(), None
-    except StopIteration as end:
-        return None, RuntimeError(f"handler raised StopIteration: {end.value!r}")
     except BaseException as error:  # noqa: BLE001  (whatever a handler raises is its task's outcome)
         return None, error

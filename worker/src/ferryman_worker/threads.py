@@ -108,16 +108,20 @@ class ThreadPool:
         # Cleared first: what ends from here on wakes the loop again, so nothing is left lying.
         self._woken = False
         while self._ended:
-            future, value, failure = self._ended.popleft()
             self._busy -= 1
-            if future.done():
-                continue
-            if failure is None:
-                future.set_result(value)
-            elif isinstance(failure, StopIteration):
-                future.set_exception(RuntimeError(f"handler raised StopIteration: {failure.value!r}"))
-            else:
-                future.set_exception(failure)
+            settle(*self._ended.popleft())
+
+
+def settle(future: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
+    """Gives what the call came to to who waits for it, if somebody still does."""
+    if future.done():
+        return
+    if failure is None:
+        future.set_result(value)
+    elif isinstance(failure, StopIteration):
+        future.set_exception(RuntimeError(f"handler raised StopIteration: {failure.value!r}"))
+    else:
+        future.set_exception(failure)
 
 
 def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:

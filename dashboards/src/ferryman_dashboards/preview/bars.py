@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferryman_dashboards.preview.canvas import Box, Canvas, shortened
-from ferryman_dashboards.preview.colors import BORDER, FAINT, PALETTE, TEXT, by_thresholds
+from ferryman_dashboards.preview.colors import BORDER, PALETTE, TEXT, by_thresholds
 from ferryman_dashboards.preview.frames import Ask, lines_of
 from ferryman_dashboards.preview.source import Window
 from ferryman_dashboards.preview.units import written
@@ -14,14 +14,7 @@ def draw_bars(canvas: Canvas, box: Box, panel: Mapping[str, Any], ask: Ask, wind
     """A panel of the type bargauge, horizontal."""
     lines = lines_of(panel, ask)
     if not lines:
-        canvas.text(
-            box.x + box.width / 2,
-            box.y + box.height / 2,
-            panel["fieldConfig"]["defaults"].get("noValue") or "No data",
-            14,
-            FAINT,
-            ha="center",
-        )
+        canvas.no_data(box, panel)
         return
     look = panel["fieldConfig"]["defaults"]
     most = max(line.series.values[-1] for line in lines) or 1.0

@@ -1,6 +1,7 @@
 """A picture that is measured in pixels from its top left corner, as a web page is."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,6 @@ class Box:
     def inner(self, left: float = 0, top: float = 0, right: float = 0, bottom: float = 0) -> "Box":
         """What is left after margins."""
         return Box(self.x + left, self.y + top, self.width - left - right, self.height - top - bottom)
-
-    def top_part(self, height: float) -> "Box":
-        """The upper part, of that height."""
-        return replace(self, height=height)
 
 
 class Canvas:
@@ -80,6 +77,11 @@ class Canvas:
             transform=mpl.transforms.IdentityTransform(),
             **look,
         )
+
+    def no_data(self, box: Box, panel: Mapping[str, Any]) -> None:
+        """What a panel says in its middle when there is nothing to draw."""
+        words = panel["fieldConfig"]["defaults"].get("noValue") or "No data"
+        self.text(box.x + box.width / 2, box.y + box.height / 2, words, 13, FAINT, ha="center")
 
     def mono(self, x: float, y: float, words: str, size: float = 12, color: str = TEXT) -> None:
         """The same in letters of one width."""

@@ -9,7 +9,7 @@ from typing import Any
 from ferryman_dashboards.preview.frames import asking
 from ferryman_dashboards.preview.page import draw_page
 from ferryman_dashboards.preview.source import Prometheus, Window, seconds
-from ferryman_dashboards.queries import substitute
+from ferryman_dashboards.queries import LABEL_VALUES, substitute
 
 #: How many points a line has, about; Grafana gives it one for each pixel of a panel.
 _POINTS = 240
@@ -78,9 +78,9 @@ def _value(
         return "Prometheus"
     if variable["type"] != "query":
         return str(variable.get("query") or "")
-    found = re.fullmatch(r"label_values\((.+), *(\w+)\)", variable["query"]["query"])
+    found = LABEL_VALUES.fullmatch(variable["query"]["query"])
     assert found, "the linter's rules hold"
-    values = prometheus.label_values(substitute(found[1], variables), found[2], window)
+    values = prometheus.label_values(substitute(found["selector"], variables), found["label"], window)
     if not values:
         raise ValueError(f"Prometheus knows no value for the variable {variable['name']}; does it scrape the operator?")
     return values[0]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from ferryman_dashboards.preview.canvas import Box, Canvas, shortened
-from ferryman_dashboards.preview.colors import FAINT, PALETTE, TEXT, color
+from ferryman_dashboards.preview.colors import PALETTE, TEXT, color
 from ferryman_dashboards.preview.frames import Ask, Line, lines_of
 from ferryman_dashboards.preview.source import Window
 from ferryman_dashboards.preview.units import written
@@ -28,17 +28,17 @@ def draw_graph(canvas: Canvas, box: Box, panel: Mapping[str, Any], ask: Ask, win
     """A panel of the type timeseries."""
     lines = lines_of(panel, ask)
     if not lines:
-        words = panel["fieldConfig"]["defaults"].get("noValue") or "No data"
-        canvas.text(box.x + box.width / 2, box.y + box.height / 2, words, 13, FAINT, ha="center")
+        canvas.no_data(box, panel)
         return
     look = panel["fieldConfig"]["defaults"]
     unit, custom = look.get("unit", "short"), look.get("custom", {})
-    axes = canvas.axes(box.inner(left=64, top=6, right=12, bottom=20 + _legend_rows(lines, box) * _LEGEND_PX))
+    legend = _legend_rows(lines, box)
+    axes = canvas.axes(box.inner(left=64, top=6, right=12, bottom=20 + len(legend) * _LEGEND_PX))
     stacked = custom.get("stacking", {}).get("mode") == "normal"
-    times = np.arange(window.start_s // window.step_s * window.step_s, window.end_s + 0.5, window.step_s)
+    times = times_of(window)
     floor, shades = np.zeros(len(times)), _shades(panel, lines)
     for number, line in enumerate(lines):
-        values, shade = _on(times, line, window.step_s), shades[number]
+        values, shade = values_at(times, line, window.step_s), shades[number]
         if stacked:
             top = floor + np.nan_to_num(values)
             axes.fill_between(times, floor, top, color=shade, alpha=0.35, linewidth=0)
@@ -59,7 +59,7 @@ def draw_graph(canvas: Canvas, box: Box, panel: Mapping[str, Any], ask: Ask, win
     axes.yaxis.set_major_locator(_binary(axes) if unit == "bytes" else MaxNLocator(5, integer=whole))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, unit)))
     clock(axes, window)
-    _legend(canvas, box, lines, shades)
+    _draw_legend(canvas, box, legend, shades)
 
 
 def clock(axes: Axes, window: Window) -> None:
@@ -71,7 +71,12 @@ def clock(axes: Axes, window: Window) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: datetime.fromtimestamp(at, UTC).strftime(shape)))
 
 
-def _on(times: Any, line: Line, step_s: float) -> Any:
+def times_of(window: Window) -> Any:
+    """The moments at which lines have values, in seconds since 1970."""
+    return np.arange(window.first_s, window.end_s + 0.5, window.step_s)
+
+
+def values_at(times: Any, line: Line, step_s: float) -> Any:
     """The line's values at `times`; NaN where it has none, so that a gap stays a gap."""
     values = np.full(len(times), np.nan)
     places = np.rint((np.asarray(line.series.times) - times[0]) / step_s).astype(int)
@@ -119,7 +124,8 @@ def _thresholds(axes: Axes, steps: Sequence[Mapping[str, Any]]) -> None:
     axes.set_ylim(0, highest)
 
 
-def _names(lines: Sequence[Line], box: Box) -> list[list[tuple[int, str]]]:
+def _legend_rows(lines: Sequence[Line], box: Box) -> list[list[tuple[int, str]]]:
+    """The lines' numbers and names, as many to a row as fit; what does not fit into four rows is left out."""
     rows: list[list[tuple[int, str]]] = [[]]
     used = 0.0
     for number, line in enumerate(lines):
@@ -130,15 +136,10 @@ def _names(lines: Sequence[Line], box: Box) -> list[list[tuple[int, str]]]:
             used = 0.0
         rows[-1].append((number, name))
         used += width
-    return rows
+    return rows[:4]
 
 
-def _legend_rows(lines: Sequence[Line], box: Box) -> int:
-    return min(4, len(_names(lines, box)))
-
-
-def _legend(canvas: Canvas, box: Box, lines: Sequence[Line], shades: Sequence[str]) -> None:
-    rows = _names(lines, box)[:4]
+def _draw_legend(canvas: Canvas, box: Box, rows: Sequence[Sequence[tuple[int, str]]], shades: Sequence[str]) -> None:
     for place, row in enumerate(rows):
         x, y = box.x + 12, box.y + box.height - (len(rows) - place) * _LEGEND_PX + 10
         for number, name in row:

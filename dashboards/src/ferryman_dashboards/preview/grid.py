@@ -17,8 +17,7 @@ def draw_grid(canvas: Canvas, box: Box, panel: Mapping[str, Any], ask: Ask, wind
     """A panel of the type table."""
     table = table_of(panel, ask)
     if not table.rows:
-        words = panel["fieldConfig"]["defaults"].get("noValue") or "No data"
-        canvas.text(box.x + box.width / 2, box.y + box.height / 2, words, 13, FAINT, ha="center")
+        canvas.no_data(box, panel)
         return
     looks = {name: _look(panel, name) for name in table.columns}
     widths = _widths(table, looks, box.width)

@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from ferryman_dashboards.preview.canvas import Box, Canvas
-from ferryman_dashboards.preview.colors import FAINT
 from ferryman_dashboards.preview.frames import Ask, lines_of
-from ferryman_dashboards.preview.graph import clock
+from ferryman_dashboards.preview.graph import clock, times_of, values_at
 from ferryman_dashboards.preview.source import Window
 from ferryman_dashboards.preview.units import written
 
@@ -18,13 +17,12 @@ def draw_heatmap(canvas: Canvas, box: Box, panel: Mapping[str, Any], ask: Ask, w
     """A panel of the type heatmap whose query gives cumulative buckets."""
     lines = sorted(lines_of(panel, ask), key=lambda line: float(line.series.labels["le"]))
     if not lines:
-        canvas.text(box.x + box.width / 2, box.y + box.height / 2, "No data", 14, FAINT, ha="center")
+        canvas.no_data(box, panel)
         return
-    times = np.arange(window.start_s // window.step_s * window.step_s, window.end_s + 0.5, window.step_s)
+    times = times_of(window)
     below = np.zeros((len(lines) + 1, len(times)))
     for row, line in enumerate(lines, start=1):
-        places = np.rint((np.asarray(line.series.times) - times[0]) / window.step_s).astype(int)
-        below[row, places] = line.series.values
+        below[row] = np.nan_to_num(values_at(times, line, window.step_s))
     counts = np.clip(np.diff(below, axis=0), 0, None)
     unit = panel["options"].get("yAxis", {}).get("unit", "short")
     axes = canvas.axes(box.inner(left=64, top=6, right=12, bottom=24))

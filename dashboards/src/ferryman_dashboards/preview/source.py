@@ -26,6 +26,11 @@ class Window:
     end_s: float
     step_s: float
 
+    @property
+    def first_s(self) -> float:
+        """The first point: points are multiples of the step."""
+        return self.start_s // self.step_s * self.step_s
+
 
 class Prometheus:
     """The HTTP API of the Prometheus at `url`, until it is left. Every method raises httpx.HTTPError or ValueError."""
@@ -48,8 +53,8 @@ class Prometheus:
 
     def range(self, expr: str, window: Window) -> list[Series]:
         """Each series over the window, at multiples of the step."""
-        start_s = window.start_s // window.step_s * window.step_s
-        found = self._ask("query_range", query=expr, start=start_s, end=window.end_s, step=window.step_s)["result"]
+        asked = {"start": window.first_s, "end": window.end_s, "step": window.step_s}
+        found = self._ask("query_range", query=expr, **asked)["result"]
         return [
             Series(
                 one["metric"],
@@ -62,7 +67,7 @@ class Prometheus:
     def label_values(self, selector: str, label: str, window: Window) -> list[str]:
         """The values that a label has in the series of a selector, sorted."""
         asked = {"match[]": selector, "start": window.start_s, "end": window.end_s}
-        return sorted({one[label] for one in self._ask("series", **asked) if label in one})
+        return sorted(self._ask(f"label/{label}/values", **asked))
 
     def scrape_interval_s(self) -> float:
         """The interval of its scrapes, as its configuration says."""

@@ -83,7 +83,8 @@ class TopApp(ControlPanel):
         self._pane = Pane.WORKERS
         self._worker: str | None = None
         self._reading: Reading | None = None
-        self._fresh = Freshness(None, None, 0.0)
+        self._took_s = 0.0
+        self._error = ""
         self._read_at_s: float | None = None
         self._began_s: float | None = None
         self._wake = asyncio.Event()
@@ -134,7 +135,7 @@ class TopApp(ControlPanel):
         while True:
             worked = await self.refresh_figures()
             try:
-                async with asyncio.timeout(pause_s(self._fresh.took_s, self._interval_s, failed=not worked)):
+                async with asyncio.timeout(pause_s(self._took_s, self._interval_s, failed=not worked)):
                     await self._wake.wait()
                     await asyncio.sleep(_REST_S)
             except TimeoutError:
@@ -148,13 +149,13 @@ class TopApp(ControlPanel):
             try:
                 reading = await read(self.link, self._view())
             except FerrymanError as error:
-                self._fresh = Freshness(None, None, self._fresh.took_s, str(error))
+                self._error = str(error)
                 self._show_lines()
                 return False
             finally:
                 self._began_s = None
             self._read_at_s = self._clock()
-            self._fresh = Freshness(None, None, self._read_at_s - began_s)
+            self._took_s, self._error = self._read_at_s - began_s, ""
             self.board.take(reading)
             self._reading = reading
             self._show()
@@ -203,8 +204,8 @@ class TopApp(ControlPanel):
         return Freshness(
             age_s=None if self._read_at_s is None else now_s - self._read_at_s,
             waits_s=None if self._began_s is None else now_s - self._began_s,
-            took_s=self._fresh.took_s,
-            error=self._fresh.error,
+            took_s=self._took_s,
+            error=self._error,
         )
 
     def on_resize(self, _: Resize) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ferryman.dev.top.columns import Layout, laid_out
+from ferryman.dev.top.columns import by_width
 from ferryman.dev.top.head import Head
 from ferryman.dev.top.readings import OTHERS_PER_READING, Reading
 from ferryman.dev.top.rows import Table
@@ -77,12 +77,7 @@ class Board:
 
     def table(self) -> Table:
         """The list."""
-        columns = queue_columns(max(map(len, self._listed), default=0))
-        layouts: dict[int, Layout[QueueRow]] = {}
-
-        def layout(width: int) -> Layout[QueueRow]:
-            return layouts.setdefault(width, laid_out(columns, width))
-
+        layout = by_width(queue_columns(max(map(len, self._listed), default=0)))
         return Table(
             self._listed,
             lambda width: layout(width).heading(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, TypeVar
 
 from ferryman.dev.top.cells import fit
@@ -53,3 +54,8 @@ def laid_out(columns: Sequence[Column[R]], width: int) -> Layout[R]:
             taken[column.title] += more
             left -= more
     return Layout(tuple((column, taken[column.title]) for column in columns if column.title in taken))
+
+
+def by_width(columns: Sequence[Column[R]]) -> Callable[[int], Layout[R]]:
+    """`laid_out` of these, worked out once per width: a table asks for it again for each of its lines."""
+    return cache(lambda width: laid_out(columns, width))

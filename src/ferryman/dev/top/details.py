@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ferryman.dev.top.columns import laid_out
+from ferryman.dev.top.columns import by_width
 from ferryman.dev.top.readings import Pane, Reading
-from ferryman.dev.top.rows import Table
+from ferryman.dev.top.rows import Table, nothing
 from ferryman.dev.top.tables import dead_columns, held_columns, worker_columns
 from ferryman.glance import Glances
 from ferryman.workers import WorkerRow
 
 _MORE = "more:"
+_WORKERS = by_width(worker_columns())
+_HELD = by_width(held_columns())
+_DEAD = by_width(dead_columns())
 
 
 def worker_of(key: str | None, before: str | None) -> str | None:
@@ -36,9 +39,9 @@ def tabs(pane: Pane, workers: int | None, dead: int | None) -> str:
 def details(pane: Pane, reading: Reading | None, chosen: str | None, worker: str | None) -> Table:
     """The table for the chosen queue; empty, with a word why, until it was read."""
     if chosen is None:
-        return _nothing("")
+        return nothing("")
     if reading is None or reading.view.chosen != chosen or reading.view.pane is not pane:
-        return _nothing("reading…")
+        return nothing("reading…")
     if pane is Pane.DEAD:
         return _dead(reading.dead)
     return _workers(reading, worker)
@@ -51,7 +54,7 @@ def by_name(workers: Sequence[WorkerRow]) -> list[WorkerRow]:
 
 def _workers(reading: Reading, worker: str | None) -> Table:
     if reading.workers is None:
-        return _nothing("the workers can't be read")
+        return nothing("the workers can't be read")
     rows = {f"w:{row.id}": row for row in by_name(reading.workers)}
     held = reading.held if reading.view.worker == worker else None
     tasks = {f"t:{task.id}": task for task in (held.tasks if held else ())}
@@ -66,27 +69,23 @@ def _workers(reading: Reading, worker: str | None) -> Table:
         if key == _MORE:
             return f"  and {more:,} more"
         if key in tasks:
-            return laid_out(held_columns(), width).line(tasks[key])
-        return laid_out(worker_columns(), width).line(rows[key])
+            return _HELD(width).line(tasks[key])
+        return _WORKERS(width).line(rows[key])
 
-    return Table(keys, lambda width: laid_out(worker_columns(), width).heading(), line, "no workers")
+    return Table(keys, lambda width: _WORKERS(width).heading(), line, "no workers")
 
 
 def _dead(dead: Glances | None) -> Table:
     if dead is None:
-        return _nothing("the dead tasks can't be read")
+        return nothing("the dead tasks can't be read")
     tasks = {f"t:{task.id}": task for task in dead.tasks}
     more = dead.total - len(tasks)
 
     def line(key: str, width: int) -> str:
-        return f"and {more:,} more" if key == _MORE else laid_out(dead_columns(), width).line(tasks[key])
+        return f"and {more:,} more" if key == _MORE else _DEAD(width).line(tasks[key])
 
     keys = [*tasks, *([_MORE] if more else [])]
-    return Table(keys, lambda width: laid_out(dead_columns(), width).heading(), line, "no dead tasks")
-
-
-def _nothing(why: str) -> Table:
-    return Table((), lambda _: "", lambda key, _: key, why)
+    return Table(keys, lambda width: _DEAD(width).heading(), line, "no dead tasks")
 
 
 def _count(number: int | None) -> str:

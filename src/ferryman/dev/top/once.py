@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ferryman.cli.figures import print_figures
 from ferryman.cli.output import duration, print_json, print_table
 from ferryman.dev.top.selection import selected
 from ferryman.dev.top.words import first_line, run_of, worker_name, worker_state
@@ -49,8 +50,7 @@ def pictures(patterns: Sequence[str]) -> Plan[list[Picture]]:
 
 def print_pictures(found: Sequence[Picture]) -> None:
     """A table of queues; below it, for each queue with details, its workers, what they hold, and its dead tasks."""
-    headings = ("QUEUE", "WAITING", "ACTIVE", "DELAYED", "DEAD", "COMPLETED", "FAILED", "WORKERS", "OLDEST", "REMARKS")
-    print_table(headings, [_figures(one.stats) for one in found], numeric=headings[1:-1])
+    print_figures([one.stats for one in found])
     for one in found:
         for row, held in one.workers or ():
             click.echo(
@@ -71,12 +71,6 @@ def print_pictures(found: Sequence[Picture]) -> None:
 def print_as_json(found: Sequence[Picture]) -> None:
     """One object with all queues; `worker_list` and `dead_tasks` are there where they were asked for."""
     print_json({"queues": [_view(one) for one in found]})
-
-
-def _figures(stats: QueueStats) -> tuple[object, ...]:
-    oldest = duration(stats.oldest_waiting_s) if stats.waiting else "-"
-    counts = (stats.waiting, stats.active, stats.delayed, stats.dead, stats.completed, stats.failed, stats.workers)
-    return (stats.queue, *counts, oldest, remarks(stats))
 
 
 def _print_more(page: Glances) -> None:

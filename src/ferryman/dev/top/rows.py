@@ -39,6 +39,11 @@ class Table:
     urgent: Callable[[str], bool] = lambda key: False  # shown in yellow too; the line itself must say it
 
 
+def nothing(why: str) -> Table:
+    """A table without lines that says why."""
+    return Table((), lambda _: "", lambda key, _: key, why)
+
+
 class Rows(ScrollView, can_focus=True):
     """The chosen line is marked with `>` and, where the keys go, shown in reverse: neither needs a colour."""
 
@@ -65,7 +70,7 @@ class Rows(ScrollView, can_focus=True):
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
-        self._table = Table((), lambda _: "", lambda key, _: key, "")
+        self._table = nothing("")
         self._places: dict[str, int] = {}
         self._cursor = 0
         self._drawn: dict[int, str] = {}
@@ -74,11 +79,6 @@ class Rows(ScrollView, can_focus=True):
     def chosen(self) -> str | None:
         """The key under the cursor."""
         return self._table.keys[self._cursor] if self._table.keys else None
-
-    @property
-    def cursor(self) -> int:
-        """The line under the cursor, from 0."""
-        return self._cursor
 
     @property
     def first(self) -> int:

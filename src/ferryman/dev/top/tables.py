@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ferryman.cli.figures import oldest_waiting
 from ferryman.cli.output import duration
 from ferryman.dev.top.cells import amount, sparkline
 from ferryman.dev.top.columns import Column
@@ -98,9 +99,7 @@ def noticed(row: QueueRow) -> str:
 
 def oldest(stats: QueueStats | None) -> str:
     """How long the oldest waiting task has waited."""
-    if stats is None:
-        return "·"
-    return duration(stats.oldest_waiting_s) if stats.waiting else "-"
+    return "·" if stats is None else oldest_waiting(stats)
 
 
 def done(samples: Samples) -> str:
