@@ -2,6 +2,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# Tests at a time. The integration tests mostly wait (for servers, clocks, processes that start); the unit tests compute.
+JOBS ?= 4
+UNIT_JOBS ?= 2
+SCENES ?= 2
 
 .PHONY: help
 help: ## This list
@@ -27,11 +31,12 @@ test: test-unit test-integration test-examples test-mutation ## All tests that n
 
 .PHONY: test-unit
 test-unit: setup ## Pure functions, and the protocol on fakeredis
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest tests/unit -n $(UNIT_JOBS)
 
 .PHONY: test-integration
 test-integration: setup ## Against a real Valkey that the tests start
-	.venv/bin/pytest tests/integration
+	.venv/bin/pytest tests/integration -m "not alone" -n $(JOBS) --dist loadgroup
+	.venv/bin/pytest tests/integration -m alone
 
 .PHONY: test-examples
 test-examples: setup ## The sample project as its team would test it, and every snippet of the guides
@@ -52,7 +57,8 @@ test-control-plane: setup ## The operator on a real API server without nodes: tw
 
 .PHONY: test-e2e
 test-e2e: cluster-install ## The scenes on a real cluster (brings it up when there is none)
-	.venv/bin/pytest tests/e2e --with-e2e -m "not long"
+	.venv/bin/pytest tests/e2e --with-e2e -m "not long and not alone" -n $(SCENES) --dist loadgroup
+	.venv/bin/pytest tests/e2e --with-e2e -m "not long and alone"
 
 .PHONY: demo
 demo: cluster-install ## A real cluster, Ferryman on it, and a tour in two minutes; leaves it running
@@ -118,10 +124,17 @@ chaos: setup ## Kill everything on purpose, again and again, and prove that noth
 # What is killed beside Redis in the short battery: few kinds, so that Redis has several turns.
 BESIDE_REDIS := --kinds sigkill,scheduler,api,link-lost-reply,link-half-open,link-producer
 
-.PHONY: chaos-short
-chaos-short: setup ## The same in under four minutes: every local kind, and Redis killed both ways
+.PHONY: chaos-short chaos-short-kinds chaos-short-restart chaos-short-failover
+chaos-short: setup ## The same in under three minutes, three runs at a time: every local kind, and Redis killed both ways
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target chaos-short-kinds chaos-short-restart chaos-short-failover
+
+chaos-short-kinds:
 	.venv/bin/ferryman crash-test --tasks 5000 --kills 30 --seed 1
+
+chaos-short-restart:
 	.venv/bin/ferryman crash-test --tasks 2000 --kills 14 --seed 2 --aof-restart always $(BESIDE_REDIS)
+
+chaos-short-failover:
 	.venv/bin/ferryman crash-test --tasks 2000 --kills 14 --seed 3 --failover $(BESIDE_REDIS)
 
 .PHONY: chaos-kubernetes
@@ -131,8 +144,28 @@ chaos-kubernetes: cluster-install ## The same on a real cluster for 10 minutes: 
 	.venv/bin/pytest tests/e2e --with-e2e -m long
 
 .PHONY: bench
-bench: setup ## Throughput of one worker process on no-op tasks
-	$(PY) benchmarks/noop_throughput.py
+bench: setup ## Ferryman beside the peers of .bench, interleaved: rates, latency, memory, kill -9 (ARGS="--quick", "--help")
+	$(PY) benchmarks/side_by_side.py $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: ## Install the peers that make bench compares with into .bench, versions pinned
+	@benchmarks/peers/install
+
+.PHONY: bench-page
+bench-page: setup ## Put the table of the last make bench into docs/performance.md
+	$(PY) benchmarks/side_by_side.py --from benchmarks/results/side_by_side.json --page docs/performance.md
+
+.PHONY: bench-guard
+bench-guard: setup ## Is what is fast still as fast? Ratios to references measured alongside; ends with 1 when not
+	$(PY) benchmarks/guard.py $(ARGS)
+
+.PHONY: bench-guard-renew
+bench-guard-renew: setup ## Measure the guard's floors anew, on a machine with nothing else to do; commit the file
+	$(PY) benchmarks/guard.py --renew --pairs 15
+
+.PHONY: bench-startup
+bench-startup: setup ## What starting a worker costs, alone and twenty at once, its memory when idle, and its dearest imports
+	$(PY) benchmarks/worker_startup.py
 
 .PHONY: bench-metrics
 bench-metrics: setup ## What metrics cost a worker on no-op tasks: with them and without, pair by pair

@@ -31,7 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "damages: breaks the queue's data on purpose, so its accounting need not hold")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and _shares_with_its_module(item):
+            # Another process would make it again.
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     if config.getoption("--with-e2e"):
         return
     for item in items:
@@ -210,6 +215,13 @@ async def bench(link: Link, clock: Clock, request: pytest.FixtureRequest) -> Asy
     yield bench
     if not request.node.get_closest_marker("damages"):
         assert (await bench.stats()).unaccounted == 0
+
+
+def _shares_with_its_module(item: pytest.Function) -> bool:
+    """Whether it uses something that its file makes once for all its tests."""
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    own = [one for found in definitions for one in found if one.baseid == item.nodeid.split("::")[0]]
+    return any(one.scope in ("module", "session") for one in own)
 
 
 def _free_port() -> int:
