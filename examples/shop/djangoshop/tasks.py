@@ -1,12 +1,15 @@
-"""The tasks. Arguments are keys, not objects: a row is read where it is used, as it is then."""
+"""The tasks. Arguments are keys, not objects: a row is read where it is used, as it is then.
+
+Workers run `DJANGO_SETTINGS_MODULE=djangoshop.settings ferryman worker djangoshop --app ferryman.django.app`.
+"""
 
 from __future__ import annotations
 
 from django.core.mail import send_mail
 
-from djangoshop.connections import FreshConnections
 from djangoshop.models import Order
 from ferryman import Context, Queue
+from ferryman.django import FreshConnections
 
 queue = Queue("djangoshop", middlewares=[FreshConnections()])
 
