@@ -7,38 +7,29 @@ broken connection: whether the call was applied is unknown, so the caller decide
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
-
-import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman import scripts
 from ferryman.call import Argument, Call
+from ferryman.connection import Pool
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable, QueueFull
+from ferryman.redis_address import RedisAddress
 from ferryman.round_trips import WatchTrips
-from ferryman.wire import pool_from_url
+from ferryman.sync_connection import SyncPool
+from ferryman.wire import NotAdmitted, Refusal
+
+if TYPE_CHECKING:
+    from ferryman.redis_client import AsyncClient, BlockingClient
 
 T = TypeVar("T")
 
 #: Codes of a server that is a replica, loading, failing over, or can't write its disk: it passes, and says nothing
 #: of the call.
-_NOT_NOW = ("READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ")
+_NOT_NOW = ("READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+
+_FULL_OF_CLIENTS = "ERR max number of clients reached"
 
 Words = tuple[Argument, ...]
 #: Sends some commands in one round trip and gets their replies, errors in place.
@@ -52,17 +43,24 @@ REPLY_TIMEOUT_S = 10.0
 class Link:
     """An asyncio link. Safe for many coroutines at once; each call takes a connection of the pool."""
 
-    def __init__(self, client: redis.asyncio.Redis, load: scripts.Load = scripts.load) -> None:
-        self.client = client
+    def __init__(self, client: Any, load: scripts.Load = scripts.load) -> None:
+        self.client = client  # a Pool, or a client of redis-py's kind
         self.watch: WatchTrips | None = None  # is told of each answered round trip
-        self._talk = _Talk(client, load)
+        self._pool = client if isinstance(client, Pool) else _borrowed(client)
+        self.address = str(self._pool.address)  # without credentials
+        self._talk = _Talk(self.address, load)
 
     @classmethod
     def from_url(cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Link:
         """Opens nothing yet. Raises ValueError when `url` is no redis://, rediss:// or unix:// URL."""
-        options = _options(client_name, reply_timeout_s)
-        pool = pool_from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
-        return cls(redis.asyncio.Redis.from_pool(pool))
+        return cls(
+            Pool(
+                RedisAddress.from_url(url),
+                client_name=client_name,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                reply_timeout_s=reply_timeout_s,
+            )
+        )
 
     async def run(self, call: Call[T]) -> T:
         """Run one call. Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises."""
@@ -78,23 +76,16 @@ class Link:
 
     async def close(self) -> None:
         """Close the pool's connections."""
-        await self.client.aclose()
+        await self._pool.close()
 
     async def _hold(self, dialogue: Dialogue[T]) -> T:
-        client: Any = self.client
         try:
             commands = next(dialogue)
             while True:
                 started = perf_counter()
                 try:
-                    if len(commands) == 1:
-                        replies = [await client.execute_command(*commands[0])]
-                    else:
-                        pipe = client.pipeline(transaction=False)
-                        for words in commands:
-                            pipe.execute_command(*words)
-                        replies = await pipe.execute(raise_on_error=False)
-                except (RedisError, OSError) as error:
+                    replies = await self._pool.exchange(commands)
+                except OSError as error:
                     replies = [error] * len(commands)
                 else:
                     if self.watch is not None:
@@ -108,22 +99,33 @@ class Link:
 class SyncLink:
     """A blocking link, for scripts, Django, and the heartbeat's child process."""
 
-    def __init__(self, client: redis.Redis, load: scripts.Load = scripts.load) -> None:
-        self.client = client
+    def __init__(self, client: Any, load: scripts.Load = scripts.load) -> None:
+        self.client = client  # a SyncPool, or a client of redis-py's kind
         self.watch: WatchTrips | None = None  # is told of each answered round trip
-        self._talk = _Talk(client, load)
+        self._pool = client if isinstance(client, SyncPool) else _borrowed_blocking(client)
+        self.address = str(self._pool.address)  # without credentials
+        self._talk = _Talk(self.address, load)
 
     @classmethod
     def from_url(
         cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S
     ) -> SyncLink:
         """Opens nothing yet. Raises ValueError when `url` is no redis://, rediss:// or unix:// URL."""
-        options = _options(client_name, reply_timeout_s)
-        return cls(redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options))
+        return cls(
+            SyncPool(
+                RedisAddress.from_url(url),
+                client_name=client_name,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                reply_timeout_s=reply_timeout_s,
+            )
+        )
 
-    def run(self, call: Call[T]) -> T:
-        """Run one call. Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises."""
-        return self._hold(self._talk.one(call))
+    def run(self, call: Call[T], meanwhile: Callable[[], None] | None = None) -> T:
+        """Run one call, and `meanwhile` while Redis works on it: that must bear to be done again, and must not raise.
+
+        Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises.
+        """
+        return self._hold(self._talk.one(call), meanwhile)
 
     def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Run calls in order in one round trip. A call that fails has its FerrymanError in its place.
@@ -134,23 +136,16 @@ class SyncLink:
 
     def close(self) -> None:
         """Close the pool's connections."""
-        self.client.close()
+        self._pool.close()
 
-    def _hold(self, dialogue: Dialogue[T]) -> T:
-        client: Any = self.client
+    def _hold(self, dialogue: Dialogue[T], meanwhile: Callable[[], None] | None = None) -> T:
         try:
             commands = next(dialogue)
             while True:
                 started = perf_counter()
                 try:
-                    if len(commands) == 1:
-                        replies = [client.execute_command(*commands[0])]
-                    else:
-                        pipe = client.pipeline(transaction=False)
-                        for words in commands:
-                            pipe.execute_command(*words)
-                        replies = pipe.execute(raise_on_error=False)
-                except (RedisError, OSError) as error:
+                    replies = self._pool.exchange(commands, meanwhile)
+                except OSError as error:
                     replies = [error] * len(commands)
                 else:
                     if self.watch is not None:
@@ -164,15 +159,16 @@ class SyncLink:
 class _Talk:
     """What to say to one server, and what its answers mean."""
 
-    def __init__(self, client: redis.Redis | redis.asyncio.Redis, load: scripts.Load) -> None:
-        self._client = client
+    def __init__(self, address: str, load: scripts.Load) -> None:
+        self._address = address
         self._load = load
         self._flags_known: bool | None = None  # does the server know `#!lua flags`? Learned at the first call.
 
     def one(self, call: Call[T]) -> Dialogue[T]:
-        yield from self._learn()
+        if self._flags_known is None:
+            yield from self._learn()
         replies = yield self._commands(call)
-        if isinstance(replies[0], NoScriptError):
+        if _is_lost(replies[0]):
             [replies] = yield from self._reloaded([call])
         return self._result(call, replies)
 
@@ -182,7 +178,7 @@ class _Talk:
         yield from self._learn()
         said = iter((yield [words for call in calls for words in self._commands(call)]))
         answers = [[next(said) for _ in self._commands(call)] for call in calls]
-        lost = [place for place, replies in enumerate(answers) if isinstance(replies[0], NoScriptError)]
+        lost = [place for place, replies in enumerate(answers) if _is_lost(replies[0])]
         if lost:
             again = yield from self._reloaded([calls[place] for place in lost])
             for place, replies in zip(lost, again, strict=True):
@@ -190,8 +186,8 @@ class _Talk:
         results: list[Any] = []
         for call, replies in zip(calls, answers, strict=True):
             for reply in replies:
-                if isinstance(reply, (ConnectionError, TimeoutError, OSError)):
-                    raise translate(reply, self._client) from reply
+                if isinstance(reply, OSError) or (isinstance(reply, Refusal) and _turns_away(reply)):
+                    raise translate(reply, self._address) from reply
             try:
                 results.append(self._result(call, replies))
             except BrokerError as error:
@@ -204,10 +200,10 @@ class _Talk:
         [reply] = yield [("EVAL", scripts.PROBE, 0)]
         if not isinstance(reply, Exception):
             self._flags_known = True
-        elif isinstance(reply, ResponseError) and _cannot_compile(reply):
+        elif isinstance(reply, Refusal) and _cannot_compile(reply):
             self._flags_known = False
         else:
-            raise translate(reply, self._client) from reply
+            raise translate(reply, self._address) from reply
 
     def _script(self, call: Call[Any]) -> scripts.Script:
         return self._load(call.script, bool(self._flags_known))
@@ -229,60 +225,62 @@ class _Talk:
     def _result(self, call: Call[T], replies: Sequence[Any]) -> T:
         first = replies[0]
         if isinstance(first, Exception):
-            raise translate(first, self._client) from first
+            raise translate(first, self._address) from first
         if not call.then:
             return call.read(first)
         then = replies[1]
-        return call.read((first, translate(then, self._client) if isinstance(then, Exception) else then))
+        return call.read((first, translate(then, self._address) if isinstance(then, Exception) else then))
 
 
-def translate(error: Exception, client: redis.Redis | redis.asyncio.Redis) -> BrokerError:
-    """The FerrymanError that says what a Redis or socket error means; the URL's password is never in it."""
-    where = address(client)
-    if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and str(error).startswith("OOM")):
+def translate(error: Exception, where: str) -> BrokerError:
+    """The FerrymanError that says what an error of the Redis at `where`, or on the way to it, means."""
+    if isinstance(error, NotAdmitted):
+        return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
+    if not isinstance(error, Refusal):
+        return BrokerUnavailable(f"Redis at {where} does not answer: {error}")
+    if error.code == "OOM":
         return QueueFull(
             f"Redis at {where} is at its maxmemory: nothing was enqueued; let workers drain it, or give it memory"
         )
-    if isinstance(error, AuthenticationError):
+    if error.code in ("NOAUTH", "WRONGPASS"):
         return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
-    if isinstance(error, (ConnectionError, TimeoutError, OSError)):
-        return BrokerUnavailable(f"Redis at {where} does not answer: {error}")
-    if str(error).startswith("NOREPLICAS"):
+    if str(error).startswith(_FULL_OF_CLIENTS):
+        return BrokerUnavailable(f"Redis at {where} has too many connections: {error}")
+    if error.code == "NOREPLICAS":
         return BrokerUnavailable(
             f"Redis at {where} takes no writes now: fewer replicas are in step than its min-replicas-to-write asks "
             f"for. It takes them again when they are back; bring them back, or lower the setting ({error})"
         )
-    if isinstance(error, ReadOnlyError) or str(error).startswith(_NOT_NOW):
+    if error.code == "LOADING":
+        return BrokerUnavailable(f"Redis at {where} is not ready yet: {error}")
+    if error.code in _NOT_NOW:
         return BrokerUnavailable(f"Redis at {where} takes no writes now: {error}")
     return BrokerRefused(f"Redis at {where}: {error}")
 
 
-def address(client: redis.Redis | redis.asyncio.Redis) -> str:
-    """host:port/db of a client, or its socket's path; without credentials."""
-    options = client.connection_pool.connection_kwargs
-    if "path" in options:
-        return str(options["path"])
-    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+def _is_lost(reply: Any) -> bool:
+    """Whether the server does not know the script."""
+    return isinstance(reply, Refusal) and reply.code == "NOSCRIPT"
 
 
-def without_credentials(url: str) -> str:
-    """`url` as it may appear in a log."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
+def _turns_away(refusal: Refusal) -> bool:
+    """Whether it would refuse anything now."""
+    return refusal.code in ("LOADING", "NOAUTH") or str(refusal).startswith(_FULL_OF_CLIENTS)
 
 
-def _options(client_name: str | None, reply_timeout_s: float) -> dict[str, Any]:
-    return {
-        "client_name": client_name,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "socket_timeout": reply_timeout_s,
-        "socket_keepalive": True,
-        "protocol": 2,
-    }
-
-
-def _cannot_compile(error: ResponseError) -> bool:
+def _cannot_compile(error: Refusal) -> bool:
     """A server that knows no flags trips over the first character; anything else (NOAUTH, LOADING) is a failure."""
     text = str(error).lower()
     return any(sign in text for sign in ("compiling", "syntax", "unexpected symbol"))
+
+
+def _borrowed(client: Any) -> AsyncClient:
+    from ferryman.redis_client import AsyncClient
+
+    return AsyncClient(client)
+
+
+def _borrowed_blocking(client: Any) -> BlockingClient:
+    from ferryman.redis_client import BlockingClient
+
+    return BlockingClient(client)

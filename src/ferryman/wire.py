@@ -1,52 +1,98 @@
-"""Connections whose commands are encoded by hiredis, in C, and which fail as connections do.
-
-redis-py does so for its blocking client only; its asyncio client encodes every argument of every command in Python,
-which was the largest single cost of a worker on small tasks and of enqueue_many. And on uvloop a connection that was
-reset just before a write fails with a RuntimeError, which nobody would take for a connection's end.
-"""
+"""Wire: how commands and replies look on a connection to Redis. hiredis does the work, in C; nothing is sent here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import hiredis
-from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError
 
-# A thousand coroutines that enqueue at once share these and wait their turn, instead of failing for want of one.
-_CONNECTIONS_AT_MOST = 64
-_TURN_WITHIN_S = 10.0
+from ferryman.call import Argument
 
+Words: TypeAlias = Sequence[Argument]
 
-def pool_from_url(url: str, **options: Any) -> ConnectionPool:
-    """A pool for `url`; opens nothing yet. Raises ValueError when it is no redis://, rediss:// or unix:// URL.
-
-    Who finds all connections taken waits for one, and gets a ConnectionError only when none comes free in time.
-    """
-    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS_AT_MOST, timeout=_TURN_WITHIN_S, **options)
-    kind = pool.connection_class
-    pool.connection_class = type(f"Packed{kind.__name__}", (_Packed, kind), {})
-    return pool
+#: Not False: nothing that Redis can say is mistaken for it.
+_NOTHING_YET: Final = object()
 
 
-class _Packed(AbstractConnection):
-    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+class Refusal(Exception):
+    """Redis has answered a command with an error, which begins with a word in capitals: its code."""
+
+    @property
+    def code(self) -> str:
+        """NOSCRIPT, OOM, READONLY, …; or ERR, when Redis says nothing closer."""
+        return str(self).partition(" ")[0]
+
+
+class NotAdmitted(ConnectionError):
+    """Redis wants another user or password."""
+
+
+class Replies:
+    """What a connection has received, cut into replies."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(replyError=Refusal, notEnoughData=_NOTHING_YET)
+
+    def feed(self, data: bytes) -> None:
+        """More was received."""
+        self._reader.feed(data)
+
+    def take_into(self, replies: list[Any]) -> None:
+        """Add all whole replies to `replies`. Raises ConnectionError when this is not what Redis says."""
         try:
-            await super().send_packed_command(command, check_health)
-        except RuntimeError as error:
-            raise ConnectionError(f"the connection was closed: {error}") from error
-
-    def pack_command(self, *words: Any) -> list[bytes]:
-        return [_packed(words)]
-
-    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
-        return [b"".join(_packed(tuple(words)) for words in commands)]
+            while (reply := self._reader.gets()) is not _NOTHING_YET:
+                replies.append(reply)
+        except hiredis.ProtocolError as error:
+            raise ConnectionError(f"what answers is no Redis: {error}") from error
 
 
-def _packed(words: tuple[Any, ...]) -> bytes:
-    if isinstance(words[0], str) and " " in words[0]:
-        words = (*words[0].split(), *words[1:])  # redis-py's own methods name "SCRIPT FLUSH" as one word
-    packed: bytes = hiredis.pack_command(words)
-    return packed
+def packed(commands: Iterable[Words]) -> bytes:
+    """Commands, one after another, as they are sent."""
+    pack: Callable[[Any], Any] = hiredis.pack_command  # its stub knows tuples of one word only
+    return b"".join([pack(tuple(words)) for words in commands])
+
+
+def understood(commands: Sequence[Words], replies: Sequence[Any]) -> list[Any]:
+    """The replies as a call reads them: what is a mapping by its meaning is a dict, as with redis-py."""
+    return [
+        reply if isinstance(reply, Exception) or (read := _MAPPINGS.get(words[0])) is None else read(reply)
+        for words, reply in zip(commands, replies, strict=True)
+    ]
+
+
+def check_greeting(greeting: Sequence[Words], replies: Sequence[Any]) -> None:
+    """Raises NotAdmitted or ConnectionError when Redis does not take a new connection as it should be."""
+    for words, reply in zip(greeting, replies, strict=True):
+        # It works without a name, which an ACL may forbid.
+        if isinstance(reply, Refusal) and words[0] != "CLIENT":
+            raise (NotAdmitted if words[0] == "AUTH" else ConnectionError)(str(reply))
+
+
+def _pairs(reply: Sequence[bytes]) -> dict[bytes, bytes]:
+    parts = iter(reply)
+    return dict(zip(parts, parts, strict=True))
+
+
+def _info(reply: bytes) -> dict[str, Any]:
+    lines = [line.partition(":") for line in reply.decode(errors="replace").splitlines()]
+    return {name: _figures(text) for name, colon, text in lines if colon and not name.startswith("#")}
+
+
+def _figures(text: str) -> Any:
+    """A figure; or several, where INFO tells of one thing as `calls=5,usec=12`."""
+    if "=" not in text or "," not in text:
+        return _figure(text)
+    return {name: _figure(value) for name, _, value in (part.partition("=") for part in text.split(","))}
+
+
+def _figure(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+_MAPPINGS: Final[Mapping[Argument, Callable[[Any], Any]]] = {"HGETALL": _pairs, "INFO": _info}
