@@ -20,9 +20,13 @@ from ferryman.errors import BrokerError, ProtocolMismatch
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import Link
 from ferryman.policy import Claim, ClaimReply, QueuePolicy
+from ferryman.wire import NotAdmitted, Refusal
 from ferryman.workers import WorkerRegistry, WorkerRow
 from ferryman_operator.autoscaler import Demand
 from ferryman_operator.rates import Counters, Rates
+
+#: The reason when Redis does not answer in time.
+TIMEOUT: Final = "Timeout"
 
 #: A claim on a queue ends this long after the operator last renewed it.
 CLAIM_LEASE_MS: Final = 15_000
@@ -55,7 +59,7 @@ class Reading:
         # Every run that ended took a task out of line; retries and due tasks come into it like new ones.
         return Counters(
             at_s=self.taken_s,
-            arrived=stats.waiting + stats.active + stats.runs,
+            arrived=stats.waiting + stats.ready + stats.active + stats.runs,
             runs=stats.runs,
             run_ms_total=stats.run_ms_total,
             busy=self._slots_in_use()[0],
@@ -65,7 +69,8 @@ class Reading:
         """What workers are needed for. A worker may hold more than it runs; what it has not started still waits."""
         busy, ahead = self._slots_in_use()
         return Demand(
-            waiting=self.stats.waiting + ahead,
+            # Of the blocked ones only those that stand in a lane and could run: more workers do not help the others.
+            waiting=self.stats.waiting + self.stats.ready + ahead,
             busy=busy,
             busy_of_late=rates.busy,
             due_soon=self.stats.due_soon,
@@ -161,22 +166,22 @@ def _with_workers(answer: Reading | Unmeasured, workers: Any) -> Reading | Unmea
 def unmeasured(error: BaseException, timeout_s: float) -> Unmeasured:
     """What an error means for the condition BrokerReachable; the causes tell more than the error itself."""
     causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
+    codes = {cause.code for cause in causes if isinstance(cause, Refusal)}
     message = str(error) or f"no answer within {timeout_s:g} s"
     if isinstance(error, ProtocolMismatch):
         return Unmeasured("ProtocolMismatch", message)
-    if names & {"AuthenticationError", "AuthorizationError", "NoPermissionError"} or "NOAUTH" in message:
+    if codes & {"NOAUTH", "WRONGPASS", "NOPERM"} or any(isinstance(cause, NotAdmitted) for cause in causes):
         return Unmeasured("AuthenticationFailed", message)
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return Unmeasured("NameNotResolved", message)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return Unmeasured("ConnectionRefused", message)
-    if any(isinstance(cause, TimeoutError) for cause in causes) or "TimeoutError" in names:
-        return Unmeasured("Timeout", message)
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return Unmeasured(TIMEOUT, message)
+    if "LOADING" in codes:
+        return Unmeasured("Loading", message)
     if "takes no writes now" in message:
         return Unmeasured("WritesRefused", message)
-    if "BusyLoadingError" in names:
-        return Unmeasured("Loading", message)
     return Unmeasured("Refused" if type(error).__name__ == "BrokerRefused" else "ConnectionFailed", message)
 
 

@@ -146,6 +146,20 @@ class Children:
                     logger.warning("could not delete the %s of scheduler %s/%s: %s", kind, *key, error)
         self._applier.tidy()
 
+    async def remove_unwanted_monitors(self) -> None:
+        """Delete the PodMonitors that were made for TaskQueues before the settings said to make none."""
+        if self._settings.pod_monitors.enabled:
+            return
+        for live in self._world.all(Kind.POD_MONITOR):
+            if not names.is_of_taskqueue(live):
+                continue
+            try:
+                await self._applier.remove(Kind.POD_MONITOR, live)
+                self._world.forget(Kind.POD_MONITOR, live)
+            except ClusterError as error:
+                metadata = live["metadata"]
+                logger.warning("could not delete PodMonitor %s/%s: %s", metadata["namespace"], metadata["name"], error)
+
     async def _try(self, wish: Wish) -> ClusterError | None:
         if self._applier.is_settled(wish):
             return None

@@ -25,6 +25,7 @@ TIMEOUT_S: Final = (3.0, 10.0)
 
 _PATHS: Final = {
     Kind.TASK_QUEUE: ("/apis/ferryman.dev/v1alpha1", "taskqueues", ""),
+    Kind.TASK_SCHEDULE: ("/apis/ferryman.dev/v1alpha1", "taskschedules", ""),
     Kind.DEPLOYMENT: ("/apis/apps/v1", "deployments", MANAGED_SELECTOR),
     Kind.CRON_JOB: ("/apis/batch/v1", "cronjobs", MANAGED_SELECTOR),
     Kind.DISRUPTION_BUDGET: ("/apis/policy/v1", "poddisruptionbudgets", MANAGED_SELECTOR),
@@ -135,9 +136,11 @@ class Cluster:
         except NotFound:
             return
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Merge `status` into a TaskQueue's status."""
-        path = f"{_path(Kind.TASK_QUEUE, namespace, name)}/status"
+    async def patch_status(
+        self, namespace: str, name: str, status: Mapping[str, Any], kind: Kind = Kind.TASK_QUEUE
+    ) -> dict[str, Any]:
+        """Merge `status` into the status of a TaskQueue or a TaskSchedule."""
+        path = f"{_path(kind, namespace, name)}/status"
         query = {"fieldManager": MANAGER}
         return await self._request(
             "PATCH", path, query=query, body={"status": status}, content_type=MERGE, threads=self._report_threads

@@ -1,4 +1,4 @@
-"""Events: what is worth telling about a TaskQueue, as Kubernetes events on it.
+"""Events: what is worth telling about a TaskQueue or a TaskSchedule, as Kubernetes events on it.
 
 The same words again do not make another event: they count the last one up, as Kubernetes' own controllers do.
 """
@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from ferryman_operator import names, status
 from ferryman_operator.cluster import Cluster, ClusterError, NotFound
 from ferryman_operator.story import Told
-from ferryman_operator.tracked import Tracked
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +31,19 @@ class _Posted:
     at_s: float
 
 
+class Subject(Protocol):
+    """Whom an event is about."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
 class Events:
     """Posts events, and remembers those of the last minutes."""
 
@@ -40,19 +52,19 @@ class Events:
         self._clock = clock
         self._posted: dict[tuple[str, Told], _Posted] = {}
 
-    async def post(self, tracked: Tracked, told: Told) -> None:
+    async def post(self, subject: Subject, told: Told) -> None:
         """Tell it. A failure is logged: an event is never worth a retry."""
         now_s = self._clock()
         for key in [key for key, one in self._posted.items() if now_s - one.at_s > SAME_S]:
             del self._posted[key]
         try:
-            known = self._posted.get((tracked.uid, told))
-            if known is None or not await self._count_up(tracked, known, now_s):
-                await self._create(tracked, told, now_s)
+            known = self._posted.get((subject.uid, told))
+            if known is None or not await self._count_up(subject, known, now_s):
+                await self._create(subject, told, now_s)
         except ClusterError as error:
-            logger.warning("could not post an event on %s/%s: %s", tracked.namespace, tracked.name, error)
+            logger.warning("could not post an event on %s/%s: %s", subject.namespace, subject.name, error)
 
-    async def _count_up(self, tracked: Tracked, known: _Posted, now_s: float) -> bool:
+    async def _count_up(self, subject: Subject, known: _Posted, now_s: float) -> bool:
         """False when the event has expired meanwhile."""
         known.count += 1
         if now_s - known.at_s < COUNT_EVERY_S:
@@ -60,23 +72,23 @@ class Events:
         known.at_s = now_s
         change = {"count": known.count, "lastTimestamp": status.timestamp(datetime.now(UTC))}
         try:
-            await self._cluster.patch_event(tracked.namespace, known.name, change)
+            await self._cluster.patch_event(subject.namespace, known.name, change)
         except NotFound:
             return False
         return True
 
-    async def _create(self, tracked: Tracked, told: Told, now_s: float) -> None:
-        logger.info("%s %s/%s: %s", told.reason, tracked.namespace, tracked.name, told.message)
+    async def _create(self, subject: Subject, told: Told, now_s: float) -> None:
+        logger.info("%s %s/%s: %s", told.reason, subject.namespace, subject.name, told.message)
         now = status.timestamp(datetime.now(UTC))
-        name = f"{tracked.name}.{secrets.token_hex(8)}"
+        name = f"{subject.name}.{secrets.token_hex(8)}"
         event = {
-            "metadata": {"name": name, "namespace": tracked.namespace},
+            "metadata": {"name": name, "namespace": subject.namespace},
             "involvedObject": {
                 "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "namespace": tracked.namespace,
-                "name": tracked.name,
-                "uid": tracked.uid,
+                "kind": subject.kind,
+                "namespace": subject.namespace,
+                "name": subject.name,
+                "uid": subject.uid,
             },
             "type": told.kind,
             "reason": told.reason,
@@ -86,7 +98,7 @@ class Events:
             "lastTimestamp": now,
             "count": 1,
         }
-        self._posted[tracked.uid, told] = _Posted(name, 1, now_s)
+        self._posted[subject.uid, told] = _Posted(name, 1, now_s)
         await self._cluster.create_event(event)
 
     def forget(self, uid: str) -> None:

@@ -24,6 +24,12 @@ async def taskqueue(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     _world(memo).observe(Kind.TASK_QUEUE, event["type"], event["object"])
 
 
+@kopf.on.event("ferryman.dev", "v1alpha1", "taskschedules")
+async def taskschedule(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A TaskSchedule came, changed or went."""
+    _world(memo).observe(Kind.TASK_SCHEDULE, event["type"], event["object"])
+
+
 @kopf.on.event("apps", "v1", "deployments")
 async def deployment(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A worker or scheduler Deployment came, changed or went."""

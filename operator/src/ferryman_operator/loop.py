@@ -16,10 +16,11 @@ from typing import Any, Final
 from ferryman.errors import BrokerError
 from ferryman.link import Link
 from ferryman.policy import QueuePolicy
+from ferryman.timetable import Timetable
 from ferryman_operator import finalizer
 from ferryman_operator.backlog import Unmeasured
 from ferryman_operator.children import Children
-from ferryman_operator.cluster import Cluster, ClusterError, Forbidden
+from ferryman_operator.cluster import Cluster, ClusterError, Forbidden, NotFound
 from ferryman_operator.endpoints import Endpoints, NoEndpoint
 from ferryman_operator.lease import Leadership
 from ferryman_operator.metrics import Metrics
@@ -163,6 +164,7 @@ class Loop:
             del self._passes[key]
             if link := self._links.pop(key, None):
                 await link.close()
+        self._redis_pass.schedules.report_unpublished(self.tracked.values())
         if not self.tracked:
             self._finished()
 
@@ -245,6 +247,7 @@ class Loop:
     def _depart(self, tracked: Tracked) -> None:
         """A TaskQueue is gone: give its claim up, so that a successor of the same name need not wait for its end."""
         self._reporter.forget(tracked.uid)
+        self._redis_pass.schedules.forget(tracked.uid)
         self._metrics.forget(tracked)
         if tracked.spec and tracked.claim_granted and not finalizer.is_on(tracked.body):
             task = asyncio.create_task(self._release(tracked))
@@ -261,7 +264,8 @@ class Loop:
             return
         try:
             async with asyncio.timeout(self._settings.redis_timeout_s):
-                await link.run(QueuePolicy(tracked.spec.queue).release(tracked.uid))
+                queue = tracked.spec.queue  # its schedules go too: another scheduler may look after its Redis
+                await link.run_all([Timetable(queue).publish([]), QueuePolicy(queue).release(tracked.uid)])
         except (BrokerError, OSError, TimeoutError) as error:
             logger.info("the claim of %s/%s ends by itself: %s", tracked.namespace, tracked.name, error)
 
@@ -279,7 +283,9 @@ class Loop:
                         unseen[kind, namespace] = str(error)
                     continue
                 except ClusterError as error:
-                    logger.warning("could not list the cluster's objects: %s", error)
+                    logger.warning("could not list all %ss: %s", kind, error)
+                    if isinstance(error, NotFound) and kind is Kind.TASK_SCHEDULE:
+                        continue  # an older installation, without its definition
                     return False
                 self._world.replace(kind, items, version, namespace, now_s)
         self._world.unseen = unseen
@@ -291,3 +297,4 @@ class Loop:
         except ClusterError as error:
             logger.warning("could not look for PodMonitors: %s", error)
         await self._children.remove_unowned_schedulers([*self.tracked.values(), *self._purger.queues.values()])
+        await self._children.remove_unwanted_monitors()

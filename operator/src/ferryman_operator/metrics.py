@@ -24,9 +24,19 @@ from ferryman_operator.world import Kind, World
 _LABELS: Final = ["queue_namespace", "queue"]
 
 #: Values of the label `state`. Parked tasks are delayed ones, counted once more.
-STATES: Final = ("waiting", "delayed", "active", "dead", "parked")
+STATES: Final = ("waiting", "delayed", "blocked", "active", "dead", "parked")
 #: Values of the label `event`; each is a counter in Redis.
-EVENTS: Final = ("enqueued", "completed", "failed", "retried", "recovered", "discarded", "dead_by_crash")
+EVENTS: Final = (
+    "enqueued",
+    "completed",
+    "failed",
+    "retried",
+    "recovered",
+    "discarded",
+    "dead_by_crash",
+    "cancelled",
+    "expired",
+)
 
 
 class Metrics:
@@ -82,7 +92,7 @@ class Metrics:
             self._decisions.remove_by_labels(labels)
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """All metrics in Prometheus' text format. Of 1,000 queues 0.3 s of work, so it may be called in a thread."""
         return generate_latest(self._registry)
 
 
@@ -109,11 +119,11 @@ class _Queues(Collector):
                 continue
             labels = [tracked.namespace, tracked.spec.queue]
             interrupted.add_metric(labels, tracked.interrupted)
-            if isinstance(tracked.reading, Reading):
+            if isinstance(reading := tracked.reading, Reading):  # once: the loop goes on meanwhile
                 for state in STATES:
-                    tasks.add_metric([*labels, state], getattr(tracked.reading.stats, state))
+                    tasks.add_metric([*labels, state], getattr(reading.stats, state))
                 for event in EVENTS:
-                    events.add_metric([*labels, event], getattr(tracked.reading.stats, event))
+                    events.add_metric([*labels, event], getattr(reading.stats, event))
             for family, read in figures:
                 value = read(tracked, tracked.spec, self._world)
                 if value is not None:
@@ -127,7 +137,7 @@ _Read = Callable[[Tracked, TaskQueueSpec, World], float | None]
 
 def _stat(name: str) -> _Read:
     def read(tracked: Tracked, spec: TaskQueueSpec, world: World) -> float | None:
-        return getattr(tracked.reading.stats, name) if isinstance(tracked.reading, Reading) else None
+        return getattr(reading.stats, name) if isinstance(reading := tracked.reading, Reading) else None
 
     return read
 
@@ -163,6 +173,11 @@ _FIGURES: Final[Sequence[tuple[str, str, _Read]]] = (
         _stat("hold"),
     ),
     (
+        "ferryman_queue_lanes_blocked",
+        "Lanes of the queue in which tasks stand because of a limit.",
+        _stat("lanes_held_back"),
+    ),
+    (
         "ferryman_queue_workers",
         "Workers that are registered and beat.",
         _stat("workers"),
@@ -195,7 +210,7 @@ _FIGURES: Final[Sequence[tuple[str, str, _Read]]] = (
     (
         "ferryman_workers_wanted",
         "Workers that the operator wants.",
-        lambda tracked, spec, world: tracked.decision.wanted if tracked.decision else None,
+        lambda tracked, spec, world: getattr(tracked.decision, "wanted", None),
     ),
     (
         "ferryman_workers_ready",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ferryman_operator.spec import RedisRef, TaskQueueSpec
@@ -82,6 +82,12 @@ def shared_owners(specs: Sequence[TaskQueueSpec]) -> list[dict[str, Any]]:
     None is its controller, because there may be only one; the order is fixed, so that equal sets are equal lists.
     """
     return [_owner(spec, controller=False) for spec in sorted(specs, key=lambda spec: spec.name)]
+
+
+def is_of_taskqueue(body: Mapping[str, Any]) -> bool:
+    """Whether an object was made for a TaskQueue, and for nobody else."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return bool(owners) and all((owner["apiVersion"], owner["kind"]) == (API_VERSION, KIND) for owner in owners)
 
 
 def _owner(spec: TaskQueueSpec, *, controller: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from ferryman.durations import duration_ms
 from ferryman_operator.spec import Policy
@@ -23,7 +23,13 @@ def policy_fields(policy: Policy) -> dict[str, str | int]:
         "completed_ms": duration_ms(policy.completed_s),
         "completed_max": policy.completed_max,
         "dead_ms": duration_ms(policy.dead_s),
+        **_NO_LIMITS,
+        **policy.limits.policy_fields(),
     }
+
+
+#: A limit that is taken out of the object is taken out of Redis.
+_NO_LIMITS: Final = {"rate_count": 0, "rate_ms": 0, "lane_concurrency": 0, "lane_rate_count": 0, "lane_rate_ms": 0}
 
 
 class Worker(Protocol):

@@ -188,6 +188,7 @@ def _left(stats: QueueStats, kept: int) -> str:
     found = {
         "waiting": stats.waiting,
         "delayed": stats.delayed,
+        "blocked": stats.blocked,
         "dead": stats.dead,
         "running": stats.active,
         "kept statuses": kept,

@@ -15,11 +15,12 @@ from weakref import WeakKeyDictionary
 from ferryman.durability import Durability
 from ferryman.errors import BrokerError
 from ferryman.link import Link
-from ferryman_operator.backlog import Question, Reading, Unmeasured, measure
+from ferryman_operator.backlog import TIMEOUT, Question, Reading, Unmeasured, measure
 from ferryman_operator.children import Children
 from ferryman_operator.endpoints import Endpoints
 from ferryman_operator.reporter import Reporter
 from ferryman_operator.reports import Reports
+from ferryman_operator.schedules import Schedules
 from ferryman_operator.settings import OperatorSettings
 from ferryman_operator.steering import Orders, steer
 from ferryman_operator.tracked import Tracked
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 #: A claim is renewed this often; its lease is three times as long.
 CLAIM_EVERY_S = 5.0
+
+#: A Redis that answered a moment ago and is late now is no news yet: on a busy machine a thousand TaskQueues would
+#: each be written twice for one slow pass. One that refuses, or is gone, is told of at once.
+LATE_S = 3.0
 
 #: A Redis is asked this often how durable it is, and at once when it is back.
 DURABILITY_EVERY_S = 30.0
@@ -44,6 +49,7 @@ class RedisPass:
         self._children = children
         self._reports = Reports(reporter)
         self._endpoints = endpoints
+        self.schedules = Schedules(world, reporter.cluster, reporter.events, settings.redis_timeout_s)
         self._settings = settings
         self._durability: WeakKeyDictionary[Link, tuple[float, Durability]] = WeakKeyDictionary()  # and when asked
 
@@ -72,10 +78,13 @@ class RedisPass:
         if not leads():
             return
         await self._children.apply(ours, link)
-        await self._reports.send(queues)
+        if not isinstance(link, Unmeasured):
+            await self.schedules.publish(link, ours)
+        await self._reports.send([tracked for tracked in queues if not _is_only_late(tracked)])
 
     async def close(self) -> None:
         """Stop what is under way beyond a pass."""
+        await self.schedules.close()
         await self._reports.close()
 
     def _sees_all_of(self, tracked: Tracked) -> bool:
@@ -99,6 +108,8 @@ class RedisPass:
             self._durability[link] = (now_s if look else asked_s, durability)
         for tracked, answer in zip(queues, found.answers, strict=True):
             tracked.reading, tracked.durability = answer, durability
+            if isinstance(answer, Reading):
+                tracked.measured_s = answer.taken_s
             if isinstance(answer, Reading) and answer.claim:
                 tracked.claim_granted, tracked.claim_asked_s = answer.claim.granted, now_s
                 tracked.claimed_by = "" if answer.claim.granted else answer.claim.owner or "another"
@@ -126,6 +137,12 @@ class RedisPass:
                 logger.warning("%s was not carried out: %s", call.script, reply)
             else:
                 done()
+
+
+def _is_only_late(tracked: Tracked) -> bool:
+    """Whether its Redis may answer again in the next pass."""
+    late = isinstance(tracked.reading, Unmeasured) and tracked.reading.reason == TIMEOUT
+    return late and time.monotonic() - tracked.measured_s < LATE_S
 
 
 def _was_empty(tracked: Tracked) -> bool:

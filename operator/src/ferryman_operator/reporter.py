@@ -31,7 +31,7 @@ class Reporter:
 
     def __init__(self, world: World, cluster: Cluster) -> None:
         self._world = world
-        self._cluster = cluster
+        self.cluster = cluster
         self._scalings: dict[str, story.Scalings] = {}  # by uid
         self.events = Events(cluster)
         self._said: dict[str, tuple[Mapping[str, Any], object]] = {}  # the status by uid, and what it was made from
@@ -105,7 +105,7 @@ class Reporter:
         if patch is not None:
             await self._write(tracked, patch)
         await self._seed(tracked, after)
-        await finalizer.keep(tracked, self._cluster, self._world)
+        await finalizer.keep(tracked, self.cluster, self._world)
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a TaskQueue that is gone."""
@@ -144,7 +144,7 @@ class Reporter:
 
     async def _write(self, tracked: Tracked, patch: Mapping[str, Any]) -> None:
         try:
-            reply = await self._cluster.patch_status(tracked.namespace, tracked.name, patch)
+            reply = await self.cluster.patch_status(tracked.namespace, tracked.name, patch)
         except (NotFound, NotLeading):
             return  # deleted meanwhile, or another operator's by now
         except ClusterError as error:
@@ -159,7 +159,7 @@ class Reporter:
         if not (_unseeded(tracked) and (spec := tracked.spec)):
             return
         try:
-            await self._cluster.seed_replicas(
+            await self.cluster.seed_replicas(
                 tracked.namespace, tracked.name, max(replicas, spec.scaling.min_replicas, 1)
             )
         except ClusterError as error:
@@ -174,7 +174,7 @@ def _figures(tracked: Tracked, deployment: Mapping[str, Any] | None) -> tuple[ob
     if isinstance(reading, Reading):
         stats = reading.stats
         since_ms = round(stats.now_ms - stats.oldest_waiting_s * 1000) if stats.waiting else 0
-        counted = (stats.waiting, stats.active, stats.delayed, stats.dead, since_ms)
+        counted = (stats.waiting, stats.active, stats.delayed, stats.blocked, stats.dead, since_ms)
     return decided, live.get("replicas", 0), live.get("readyReplicas", 0), counted
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from ferryman.durations import parse_duration
+from ferryman.limits import MOST_CONCURRENCY, Limits, Rate
 
 
 class SpecError(ValueError):
@@ -96,6 +97,7 @@ class Policy:
     completed_s: float
     completed_max: int
     dead_s: float
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,29 @@ def _policy(spec: Mapping[str, Any], task_timeout_s: float | None) -> Policy:
         completed_s=_duration(retention, "spec.retention", "completed", "1h"),
         completed_max=_whole(retention, "spec.retention", "completedMax", default=10000, least=0),
         dead_s=_duration(retention, "spec.retention", "dead", "30d", above_zero=True),
+        limits=_limits(_section(spec, "spec", "limits")),
     )
+
+
+def _limits(limits: Mapping[str, Any]) -> Limits:
+    at = "spec.limits"
+    lane = _section(limits, at, "perLane")
+    most = None
+    if "concurrency" in lane:
+        most = _whole(lane, f"{at}.perLane", "concurrency", default=0, least=1)
+        if most > MOST_CONCURRENCY:
+            raise SpecError(f"{at}.perLane.concurrency", f"{most} is above {MOST_CONCURRENCY}")
+    return Limits(_rate(limits, at), most, _rate(lane, f"{at}.perLane"))
+
+
+def _rate(section: Mapping[str, Any], at: str) -> str | None:
+    if (text := section.get("rate")) is None:
+        return None
+    try:
+        Rate.parse(text)
+    except ValueError as error:
+        raise SpecError(f"{at}.rate", str(error)) from None
+    return str(text)
 
 
 def _redis(redis: Mapping[str, Any]) -> RedisRef:

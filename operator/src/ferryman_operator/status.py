@@ -74,6 +74,7 @@ def _tasks(reading: Reading) -> dict[str, Any]:
         "waiting": stats.waiting,
         "active": stats.active,
         "delayed": stats.delayed,
+        "blocked": stats.blocked,
         "dead": stats.dead,
     }
     if stats.waiting:

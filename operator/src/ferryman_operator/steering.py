@@ -86,6 +86,7 @@ def steer(tracked: Tracked, spec: TaskQueueSpec, world: World, *, now_s: float, 
     _look_for_interruptions(tracked, fleet, _rolls_out(deployment), now_s)
     _order_policy(orders, tracked, spec, reading)
     _order_leases(orders, tracked, spec, reading, gone, world)
+    _order_explanations(orders, tracked, spec, fleet)
     return orders
 
 
@@ -160,6 +161,20 @@ def _order_leases(
         orders.add(registry.drain(tracked.plan.drain, LEASE_MS))
     if tracked.plan and tracked.plan.resume:
         orders.add(registry.drain(tracked.plan.resume, 0))
+
+
+def _order_explanations(orders: Orders, tracked: Tracked, spec: TaskQueueSpec, fleet: drain.Fleet) -> None:
+    """Of what a worker died, when its container was back so fast that the tasks are recovered already."""
+    registered = {worker.id for worker in fleet.workers}
+    ended = {end.worker: end.reason for pod in fleet.pods for end in pod.exits if not end.reason.endswith(_ENDED_WELL)}
+    tracked.explained &= ended.keys()
+    for worker, reason in ended.items():
+        if worker not in registered and worker not in tracked.explained:
+
+            def explained(worker: str = worker) -> None:
+                tracked.explained.add(worker)
+
+            orders.add(WorkerRegistry(spec.queue).hint_gone(worker, reason), explained)
 
 
 def _tell_ends(tracked: Tracked, gone: Iterable[pod_truth.Gone], fleet: drain.Fleet, reading: Reading) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ferryman.durability import Durability
 from ferryman.policy import Claim
+from ferryman_operator import names
 from ferryman_operator.autoscaler import Decision, Memory
 from ferryman_operator.backlog import Reading, Unmeasured
 from ferryman_operator.drain import Plan
@@ -28,6 +29,8 @@ _READ: Final = ("generation", "annotations")
 class Tracked:
     """One TaskQueue."""
 
+    kind: ClassVar[str] = names.KIND
+
     uid: str
     namespace: str
     name: str
@@ -39,6 +42,7 @@ class Tracked:
     in_pass: bool = False  # a pass is at work on it; the next one leaves it out
 
     reading: Reading | Unmeasured | None = None
+    measured_s: float = float("-inf")  # when Redis last answered
     durability: Durability | None = None  # what its Redis says of itself; None when that is not known now
     rates: Rates | None = None
     memory: Memory | None = None
@@ -52,6 +56,9 @@ class Tracked:
     policy_deadlines_ms: dict[str, int] | None = None  # the workers' when the policy was first seen in Redis
     policy_behind: list[str] = field(default_factory=list)  # workers that may not have read it yet
     hinted: set[str] = field(default_factory=set)
+    explained: set[str] = field(
+        default_factory=set
+    )  # ended workers of whose end Redis was told after they were recovered
     held: dict[str, int] = field(default_factory=dict)  # tasks of each worker, as of the last measurement
     ended: set[str] | None = None  # workers whose end is told, or was there at the first look
     took_s: float = float("-inf")  # when pods were last taken: fewer workers, or a rollout

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     """The kinds that the operator watches or makes."""
 
     TASK_QUEUE = "TaskQueue"
+    TASK_SCHEDULE = "TaskSchedule"
     DEPLOYMENT = "Deployment"
     CRON_JOB = "CronJob"
     DISRUPTION_BUDGET = "PodDisruptionBudget"
@@ -95,6 +96,10 @@ class World:
         """Take in an object, unless this version of it or a newer one is known."""
         if self._known_version(kind, body) < _version(body):
             self._objects[kind][_key(body)] = slim(kind, body)
+
+    def forget(self, kind: Kind, body: Object) -> None:
+        """An object was deleted by ourselves; of a kind that is only listed no watch would tell."""
+        self._objects[kind].pop(_key(body), None)
 
     def replace(self, kind: Kind, bodies: Iterable[Object], version: int, namespace: str | None, now_s: float) -> None:
         """Take in a whole list of a kind, as of `version`, of one namespace or of all; `now_s` is monotonic.

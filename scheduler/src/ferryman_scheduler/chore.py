@@ -30,6 +30,12 @@ class Tally(Protocol):
     def handed_back(self, queue: str, count: int) -> None:
         """Forgotten in handed -> waiting."""
 
+    def fired(self, queue: str, lag_ms: int) -> None:
+        """An occurrence of a schedule -> a new task, `lag_ms` late."""
+
+    def missed(self, queue: str, count: int, why: str) -> None:
+        """Occurrences of schedules that got no task; `why` is "late" or "overlap"."""
+
     def trimmed(self, queue: str, completed: int, dead: int) -> None:
         """Kept statuses forgotten, dead tasks discarded."""
 

@@ -33,7 +33,7 @@ from ferryman_scheduler.settings import SchedulerSettings
 )
 @redis_option
 def scheduler(queues: tuple[str, ...], redis_url: str | None) -> None:
-    """Promote delayed tasks, recover the tasks of dead workers, and trim; until SIGTERM or Ctrl-C.
+    """Promote delayed tasks, recover the tasks of dead workers, fire schedules, and trim; until SIGTERM or Ctrl-C.
 
     Any number of schedulers may run at the same time. /livez, /readyz and /metrics are on FERRYMAN_PORT (8080).
 
@@ -61,7 +61,7 @@ def scheduler(queues: tuple[str, ...], redis_url: str | None) -> None:
 @redis_option
 @json_option
 def recover(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None:
-    """Recover the tasks of dead workers, promote what is due, trim; once.
+    """Recover the tasks of dead workers, promote what is due, fire schedules, trim; once.
 
     Takes a few seconds: nobody is declared dead on one look. Use it when no scheduler runs; beside one it is
     harmless.
@@ -102,6 +102,8 @@ def _line(one: Summary) -> str:
         return f"{one.queue}  {one.error}"
     parts = [f"recovered {one.recovered} to waiting, {one.to_dead} to dead, {one.handed} lost hand-overs"]
     parts.append(f"promoted {one.promoted}")
+    if one.fired:
+        parts.append(f"fired {one.fired} schedules")
     parts.append(f"trimmed {one.forgotten} completed, {one.discarded} dead")
     if one.suspected:
         parts.append(f"{one.suspected} silent workers still without a verdict")

@@ -40,6 +40,24 @@ class Metrics:
             ["queue"],
             registry=self._registry,
         )
+        self._fired = Counter(
+            "ferryman_schedule_fired_total",
+            "Occurrences of schedules for which a task was enqueued.",
+            ["queue"],
+            registry=self._registry,
+        )
+        self._missed = Counter(
+            "ferryman_schedule_missed_total",
+            "Occurrences of schedules for which none was: nobody fired them in time, or the task before had not ended.",
+            ["queue", "why"],
+            registry=self._registry,
+        )
+        self._fire_lag = Gauge(
+            "ferryman_schedule_lag_seconds",
+            "How late the latest occurrence was when its task was enqueued.",
+            ["queue"],
+            registry=self._registry,
+        )
         #: Is told of each round trip.
         self.round_trip = round_trips(self._registry, "scheduler")
         self._pass_seconds = Histogram(
@@ -72,6 +90,16 @@ class Metrics:
         """A look at handed."""
         self._recovered.labels(self._queues.of(queue), "waiting", Cause.HANDED).inc(count)
 
+    def fired(self, queue: str, lag_ms: int) -> None:
+        """An occurrence was fired."""
+        queue = self._queues.of(queue)
+        self._fired.labels(queue).inc()
+        self._fire_lag.labels(queue).set(lag_ms / 1000)
+
+    def missed(self, queue: str, count: int, why: str) -> None:
+        """Occurrences were not."""
+        self._missed.labels(self._queues.of(queue), why).inc(count)
+
     def trimmed(self, queue: str, completed: int, dead: int) -> None:
         """A visit of the janitor."""
         queue = self._queues.of(queue)
@@ -85,6 +113,9 @@ class Metrics:
 
     def _begin(self, label: str) -> None:
         """What is seldom counted exists from the first visit on."""
+        self._fired.labels(label).inc(0)
+        for why in ("late", "overlap"):
+            self._missed.labels(label, why).inc(0)
         for cause in DEATHS:
             for place in ("waiting", "dead"):
                 self._recovered.labels(label, place, cause).inc(0)

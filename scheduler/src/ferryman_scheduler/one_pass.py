@@ -1,7 +1,7 @@
 """One pass: what the recovery CronJob runs when all else is down.
 
-It looks at silent workers about once a second until each has a verdict, promotes what is due, trims, and ends. A
-worker that has just fallen silent is waited for too: the next pass may be a minute away.
+It looks at silent workers about once a second until each has a verdict, promotes what is due, fires schedules, trims,
+and ends. A worker that has just fallen silent is waited for too: the next pass may be a minute away.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from ferryman.errors import BrokerError
 from ferryman.keys import Keys
 from ferryman.link import Link
 from ferryman.workers import WorkerRegistry
+from ferryman_scheduler.advancer import Advancer
 from ferryman_scheduler.chore import Chore, Visit
 from ferryman_scheduler.janitor import Janitor
 from ferryman_scheduler.promoter import Promoter
 from ferryman_scheduler.recoverer import LOOK_EVERY_S, Recoverer
+from ferryman_scheduler.timekeeper import Timekeeper
 
 #: A verdict takes two beats of the silent worker, 2 s by default. The CronJob's deadline is 50 s.
 PATIENCE_S: Final = 40.0
@@ -45,6 +47,7 @@ class Summary:
     to_dead: int = 0
     handed: int = 0
     promoted: int = 0
+    fired: int = 0
     forgotten: int = 0
     discarded: int = 0
     suspected: int = 0
@@ -74,6 +77,13 @@ class Summaries:
         """Handed -> waiting."""
         self.by_queue[queue].handed += count
 
+    def fired(self, queue: str, lag_ms: int) -> None:
+        """An occurrence of a schedule -> waiting."""
+        self.by_queue[queue].fired += 1
+
+    def missed(self, queue: str, count: int, why: str) -> None:
+        """Occurrences without a task; the log tells of them."""
+
     def trimmed(self, queue: str, completed: int, dead: int) -> None:
         """Completed and dead -> gone."""
         self.by_queue[queue].forgotten += completed
@@ -85,7 +95,9 @@ async def pass_over(link: Link, queues: Sequence[str], patience_s: float = PATIE
     summaries = Summaries(queues)
     promoter, recoverer, janitor = Promoter(summaries), Recoverer(summaries), Janitor(summaries)
     await _work_off(promoter, link, queues, summaries)
+    await _work_off(Timekeeper(summaries), link, queues, summaries)
     await _look_until_verdicts(recoverer, link, queues, summaries, patience_s)
+    await _work_off(Advancer(), link, queues, summaries)
     await _work_off(janitor, link, queues, summaries)
     for queue, workers in recoverer.suspected.items():
         summaries.by_queue[queue].suspected = len(workers)

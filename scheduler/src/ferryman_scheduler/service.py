@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ferryman.durability import warn_unless_durable
+from ferryman_scheduler.advancer import Advancer
 from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.health import STALLED_AFTER_S, Health
 from ferryman_scheduler.janitor import Janitor
@@ -18,6 +19,7 @@ from ferryman_scheduler.promoter import Promoter
 from ferryman_scheduler.recoverer import Recoverer
 from ferryman_scheduler.roster import Roster
 from ferryman_scheduler.rounds import Rounds
+from ferryman_scheduler.timekeeper import Timekeeper
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ GRACE_S: Final = 3.0
 
 
 async def serve(queues: Sequence[str], port: int, connection: Connection, metrics: Metrics) -> None:
-    """Promote, recover and trim for `queues` (none = all that are known) until SIGTERM or SIGINT.
+    """Promote, recover, trim and fire schedules for `queues` (none = all that are known) until SIGTERM or SIGINT.
 
     Closes `connection`. Raises OSError when `port` is taken.
     """
@@ -61,8 +63,8 @@ def stalled(loops: Sequence[Rounds]) -> list[str]:
     return [loop.name for loop in loops if time.monotonic() - loop.turned_at > STALLED_AFTER_S]
 
 
-def _chores(metrics: Metrics) -> tuple[Promoter, Recoverer, Janitor]:
-    return Promoter(metrics), Recoverer(metrics), Janitor(metrics)
+def _chores(metrics: Metrics) -> tuple[Promoter, Recoverer, Janitor, Timekeeper, Advancer]:
+    return Promoter(metrics), Recoverer(metrics), Janitor(metrics), Timekeeper(metrics), Advancer()
 
 
 def _port(server: asyncio.Server) -> int:
