@@ -20,6 +20,13 @@ from ferryman.errors import (
     PayloadTooLarge,
     ProtocolMismatch,
     QueueFull,
+    ResultError,
+    ResultNotKept,
+    ResultTimeout,
+    TaskCancelled,
+    TaskDiscarded,
+    TaskExpired,
+    TaskFailed,
     UnknownTask,
 )
 from ferryman.retry import Retry
@@ -27,20 +34,37 @@ from ferryman.task import Enqueued, Task, TaskState
 from ferryman.version import __version__
 
 if TYPE_CHECKING:
+    from ferryman.cancelling import Cancellation, CancelOutcome
     from ferryman.handler import Handler
+    from ferryman.limits import Limits
     from ferryman.middleware import DeadTask, Middleware, Outgoing
     from ferryman.queue import Queue
+    from ferryman.references import previous
+    from ferryman.schedule import Cron
     from ferryman.sending import WorkItem
     from ferryman.signature import InvalidHandler
+    from ferryman.task_ref import TaskRef
+    from ferryman.workflow import Node, Workflow, WorkflowSent, chain, group
 
 _LATER = {
+    "Cron": "schedule",
     "DeadTask": "middleware",
     "Handler": "handler",
     "InvalidHandler": "signature",
+    "Limits": "limits",
     "Middleware": "middleware",
     "Outgoing": "middleware",
+    "Cancellation": "cancelling",
+    "CancelOutcome": "cancelling",
     "Queue": "queue",
+    "TaskRef": "task_ref",
+    "Node": "workflow",
     "WorkItem": "sending",
+    "Workflow": "workflow",
+    "WorkflowSent": "workflow",
+    "chain": "workflow",
+    "group": "workflow",
+    "previous": "references",
 }
 
 
@@ -61,7 +85,10 @@ __all__ = [
     "BrokerError",
     "BrokerRefused",
     "BrokerUnavailable",
+    "CancelOutcome",
+    "Cancellation",
     "Context",
+    "Cron",
     "DeadTask",
     "DuplicateHandler",
     "Enqueued",
@@ -69,18 +96,33 @@ __all__ = [
     "Handler",
     "InvalidHandler",
     "InvalidTask",
+    "Limits",
     "Middleware",
+    "Node",
     "NotReplicated",
     "Outgoing",
     "PayloadTooLarge",
     "ProtocolMismatch",
     "Queue",
     "QueueFull",
+    "ResultError",
+    "ResultNotKept",
+    "ResultTimeout",
     "Retry",
     "Task",
+    "TaskCancelled",
+    "TaskDiscarded",
+    "TaskExpired",
+    "TaskFailed",
+    "TaskRef",
     "TaskState",
     "UnknownTask",
     "WorkItem",
+    "Workflow",
+    "WorkflowSent",
     "__version__",
+    "chain",
     "context",
+    "group",
+    "previous",
 ]

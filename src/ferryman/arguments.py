@@ -7,7 +7,7 @@ be read there. Costs well under a microsecond for a handful of plain arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -42,7 +42,7 @@ class Arguments:
 
     @cached_property
     def _decode(self) -> Callable[[bytes], msgspec.Struct]:
-        return msgspec.json.Decoder(self._type, dec_hook=_decode_foreign).decode
+        return msgspec.json.Decoder(self._type, dec_hook=decode_foreign).decode
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
         """Return `arguments` as a JSON object that this handler accepts.
@@ -50,10 +50,30 @@ class Arguments:
         Raises InvalidTask naming the parameter, or PayloadTooLarge.
         """
         try:
-            encoded = _encode(arguments)
+            encoded = encode_json(arguments)
         except _UNENCODABLE as error:
             raise _unencodable(self._signature.task, arguments, error) from error
         self.check(encoded)
+        return encoded
+
+    def encode_without(self, arguments: Mapping[str, object], later: Collection[str]) -> bytes:
+        """The same, without those parameters that get their values `later`, from the results of other tasks."""
+        given = {name: value for name, value in arguments.items() if name not in later}
+        for name, parameter in self._signature.parameters.items():
+            if parameter.default is parameter.empty and name not in arguments:
+                raise InvalidTask(name, f"task {self._signature.task!r} requires it, and it is missing")
+        if strangers := [name for name in later if name not in self._signature.parameters]:
+            raise InvalidTask(strangers[0], f"task {self._signature.task!r} has no such parameter")
+        try:
+            encoded = encode_json(given)
+        except _UNENCODABLE as error:
+            raise _unencodable(self._signature.task, given, error) from error
+        if len(encoded) > MAX_ARGS_BYTES:
+            raise PayloadTooLarge(len(encoded), MAX_ARGS_BYTES)
+        try:
+            msgspec.json.decode(encoded, type=_argument_type(self._signature, set(later)), dec_hook=decode_foreign)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise _explained(self._signature.task, error) from error
         return encoded
 
     def check(self, encoded: bytes) -> None:
@@ -110,7 +130,7 @@ def encode_unchecked(task: str, arguments: dict[str, object]) -> bytes:
     Raises InvalidTask naming the argument that can't be encoded, or PayloadTooLarge.
     """
     try:
-        encoded = _encode(arguments)
+        encoded = encode_json(arguments)
     except _UNENCODABLE as error:
         raise _unencodable(task, arguments, error) from error
     if len(encoded) > MAX_ARGS_BYTES:
@@ -122,7 +142,7 @@ def _unencodable(task: str, arguments: Mapping[str, object], error: Exception) -
     """Find which argument could not be encoded: off the fast path, one by one."""
     for name, value in arguments.items():
         try:
-            _encode(value)
+            encode_json(value)
         except _UNENCODABLE as own_error:
             return InvalidTask(name, f"task {task!r} can't send it as JSON: {own_error}")
     return InvalidTask("args", f"task {task!r} can't send them as JSON: {error}")
@@ -141,12 +161,12 @@ def _explained(task: str, error: Exception) -> InvalidTask:
     return InvalidTask("args", f"task {task!r}: {text}")
 
 
-def _argument_type(signature: Signature) -> type[msgspec.Struct]:
+def _argument_type(signature: Signature, later: Collection[str] = ()) -> type[msgspec.Struct]:
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, parameter in signature.parameters.items():
         kind = signature.types[name]
         _refuse_unsupported(signature.task, name, kind)
-        if parameter.default is parameter.empty:
+        if parameter.default is parameter.empty and name not in later:
             fields.append((name, kind))
         else:
             fields.append((name, kind, msgspec.field(default_factory=lambda: _NOT_GIVEN)))
@@ -177,7 +197,7 @@ def _encode_foreign(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__qualname__} has no form in JSON")
 
 
-def _decode_foreign(kind: Any, value: object) -> Any:
+def decode_foreign(kind: Any, value: object) -> Any:
     if hasattr(kind, "model_validate"):
         return kind.model_validate(value)
     raise TypeError(f"{kind!r} can't be decoded from JSON")
@@ -191,4 +211,5 @@ def _foreign_schema(kind: Any) -> dict[str, Any]:
     return {"title": kind.__name__, "type": "object"} if "$defs" in schema else schema
 
 
-_encode: Final = msgspec.json.Encoder(enc_hook=_encode_foreign).encode
+#: Any value that has a form in JSON.
+encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_foreign).encode

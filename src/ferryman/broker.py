@@ -15,10 +15,13 @@ from ferryman.errors import ProtocolMismatch
 from ferryman.keys import QUEUES, Keys
 from ferryman.protocol import (
     PROTOCOL,
+    Advanced,
     Completion,
     Delivery,
     ExitReply,
+    Expired,
     Fetched,
+    Mended,
     Moved,
     Outcomes,
     Promoted,
@@ -26,6 +29,9 @@ from ferryman.protocol import (
     Trimmed,
 )
 from ferryman.task import Enqueued, NewTask, TaskState, check_new_task, check_queue_name
+
+#: A workflow whose next batch has not come for so long is given up.
+ABANDON_MS = 600_000
 
 #: Longest error text kept with a task, in characters.
 MAX_ERROR_CHARS = 4000
@@ -45,8 +51,8 @@ class Broker:
         for task in tasks:
             check_new_task(task)
             args += (task.id, task.name, task.args, task.options)
-            args += (task.delay_ms, task.run_at_ms, task.priority, task.unique)
-        keys = (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique)
+            args += (task.delay_ms, task.run_at_ms, task.priority, task.unique, task.terms)
+        keys = (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique, k.root)
         return Call("enqueue", keys, tuple(args), _enqueued)
 
     def announce(self) -> Call[int]:
@@ -56,7 +62,7 @@ class Broker:
     def promote(self, limit: int = 500) -> Call[Promoted]:
         """Delayed and due -> waiting, at most `limit`."""
         k = self.keys
-        return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task, k.dead), (limit,), _promoted)
+        return Call("promote", (k.delayed, k.waiting, k.priority, k.stats, k.task, k.dead, k.root), (limit,), _promoted)
 
     def hand_over(self, wait_s: float) -> Call[str | None]:
         """Waiting -> handed, by BLMOVE: waits for up to `wait_s` and returns an id or a marker to fetch, or None.
@@ -71,7 +77,7 @@ class Broker:
         k = self.keys
         keys = (
             *(k.waiting, k.handed, k.priority, k.active(worker), k.workers, k.worker(worker)),
-            *(k.dead, k.stats, k.config, k.task),
+            *(k.dead, k.stats, k.config, k.task, k.root),
         )
         return Call("fetch", keys, (worker, limit, handed or ""), _fetched)
 
@@ -81,7 +87,7 @@ class Broker:
         args: list[Argument] = [worker, sum(c.run_ms for c in done)]
         for c in done:
             args += (c.id, c.token, c.result)
-        keys = (k.active(worker), k.workers, k.completed, k.stats, k.config, k.task, k.unique)
+        keys = (k.active(worker), k.workers, k.completed, k.stats, k.config, k.task, k.unique, k.root)
         return Call("complete", keys, tuple(args), _outcomes)
 
     def retry(
@@ -98,14 +104,14 @@ class Broker:
     ) -> Call[ExitReply]:
         """Active -> delayed. `spend` counts the attempt; `park` is for a name no handler knows; it spends nothing."""
         k = self.keys
-        keys = (k.active(worker), k.workers, k.delayed, k.stats, k.task)
+        keys = (k.active(worker), k.workers, k.delayed, k.stats, k.task, k.root)
         args = (worker, id, token, delay_ms, int(spend), error[:MAX_ERROR_CHARS], run_ms, int(park))
         return Call("retry", keys, args, _exit)
 
     def dead_letter(self, worker: str, id: str, token: int, *, error: str, run_ms: int = 0) -> Call[ExitReply]:
         """Active -> dead."""
         k = self.keys
-        keys = (k.active(worker), k.workers, k.dead, k.stats, k.task, k.unique)
+        keys = (k.active(worker), k.workers, k.dead, k.stats, k.task, k.unique, k.root)
         return Call("dead_letter", keys, (worker, id, token, error[:MAX_ERROR_CHARS], run_ms), _exit)
 
     def crash(self, worker: str, id: str, token: int, *, reason: str) -> Call[ExitReply]:
@@ -113,7 +119,7 @@ class Broker:
         k = self.keys
         keys = (
             *(k.active(worker), k.workers, k.worker(worker), k.waiting, k.priority, k.dead),
-            *(k.config, k.task, k.unique, k.stats),
+            *(k.config, k.task, k.unique, k.stats, k.root),
         )
         return Call("crash", keys, (worker, id, token, reason[:MAX_ERROR_CHARS]), _exit)
 
@@ -123,14 +129,15 @@ class Broker:
         args: list[Argument] = [worker]
         for task_id, token in reversed(held):
             args += (task_id, token)
-        return Call("requeue", (k.active(worker), k.workers, k.waiting, k.priority, k.task), tuple(args), _outcomes)
+        keys = (k.active(worker), k.workers, k.waiting, k.priority, k.task, k.root)
+        return Call("requeue", keys, tuple(args), _outcomes)
 
     def recover(self, worker: str, limit: int = 200) -> Call[Recovery]:
         """One look at `worker`; when it is dead, its active -> front of waiting, or dead."""
         k = self.keys
         keys = (
             *(k.workers, k.worker(worker), k.active(worker), k.suspected, k.slots, k.waiting),
-            *(k.priority, k.dead, k.stats, k.config, k.task, k.unique),
+            *(k.priority, k.dead, k.stats, k.config, k.task, k.unique, k.root),
         )
         return Call("recover", keys, (worker, limit), _recovery)
 
@@ -140,27 +147,58 @@ class Broker:
         return Call("recover_handed", (k.handed, k.handed_seen, k.waiting), (limit,), int)
 
     def revive(self, ids: Sequence[str] | None = None, limit: int = 200) -> Call[Moved]:
-        """Dead -> waiting: the given ids, or the `limit` oldest."""
+        """Dead -> waiting: these, or the `limit` oldest."""
         k = self.keys
-        keys = (k.dead, k.waiting, k.priority, k.stats, k.task, k.unique)
+        keys = (k.dead, k.waiting, k.priority, k.stats, k.task, k.unique, k.root)
         return Call("revive", keys, (limit, *(ids or ())), _revived)
 
     def discard(self, state: TaskState, ids: Sequence[str] | None = None, limit: int = 200) -> Call[Moved]:
-        """Waiting, delayed or dead -> gone: the given ids, or `limit` from the front; of completed, the kept status."""
+        """Waiting, delayed, blocked or dead -> gone: these ids, or `limit` first ones; of completed the kept status."""
         return Call("discard", self._discard_keys(), (state.value, limit, *(ids or ())), _discarded)
 
     def cancel(self, id: str) -> Call[str]:
         """One id, wherever it is: "discarded", or left alone because it is "active", "finished" or "missing"."""
         return Call("discard", self._discard_keys(), ("", 1, id), _cancelled)
 
+    def ask_to_stop(self, id: str) -> Call[str]:
+        """Of a running task: its worker is asked to stop it. "asked", "missing", or the state that it has instead."""
+        return Call("cancel", (self.keys.task, self.keys.worker_prefix), (id,), _word)
+
+    def expire(self, limit: int = 500) -> Call[Expired]:
+        """Waiting, delayed or blocked and past its deadline -> discarded, at most `limit`."""
+        k = self.keys
+        keys = (k.expiring, k.priority, k.delayed, k.blocked, k.stats, k.task, k.root)
+        return Call("expire", keys, (limit,), _expired)
+
     def trim(self, limit: int = 500) -> Call[Trimmed]:
         """Completed and dead past their retention -> gone."""
         k = self.keys
-        return Call("trim", (k.completed, k.dead, k.stats, k.config, k.task), (limit,), _trimmed)
+        return Call("trim", (k.completed, k.dead, k.stats, k.config, k.task, k.root), (limit,), _trimmed)
+
+    def start_flow(self, flow: str) -> Call[str]:
+        """A workflow that came in several batches is complete: its first nodes, blocked -> waiting.
+
+        Returns "started", "partial", "discarded" (it was given up half sent) or "missing".
+        """
+        k = self.keys
+        return Call("start_flow", (k.flow(flow), k.flow_sending, k.root), (flow,), lambda reply: reply[0].decode())
+
+    def advance(self, limit: int = 200, abandon_ms: int = ABANDON_MS) -> Call[Advanced]:
+        """Blocked -> waiting or discarded: what ends of workflows' nodes set off and no exit had the time for."""
+        k = self.keys
+        return Call("advance", (k.flow_steps, k.flow_sending, k.config, k.root), (limit, abandon_ms), _advanced)
+
+    def mend_lanes(self, limit: int = 200, lanes: int = 0, blocked: int = 0) -> Call[Mended]:
+        """Repair lanes, apply changed limits: `limit` lanes and blocked tasks, after so many of either (-1 = none)."""
+        k = self.keys
+        return Call("mend_lanes", (k.lanes, k.blocked, k.task, k.root), (limit, lanes, blocked), _mended)
 
     def _discard_keys(self) -> tuple[str, ...]:
         k = self.keys
-        return (k.waiting, k.priority, k.delayed, k.dead, k.completed, k.stats, k.task, k.unique)
+        return (
+            *(k.waiting, k.priority, k.delayed, k.dead, k.completed, k.stats),
+            *(k.task, k.unique, k.blocked, k.root),
+        )
 
 
 def _enqueued(reply: Any) -> list[Enqueued]:
@@ -228,7 +266,25 @@ def _cancelled(reply: Any) -> str:
     found: str = reply[2].decode()
     if found in ("active", "missing"):
         return found
-    return "finished" if found == "completed" else "discarded"
+    return "finished" if found in ("completed", "discarded") else "discarded"
+
+
+def _word(reply: Any) -> str:
+    word: str = reply.decode()
+    return word
+
+
+def _expired(reply: Any) -> Expired:
+    count, seen, next_ms, now = map(int, reply)
+    return Expired(count, seen, next_ms if next_ms >= 0 else None, now)
+
+
+def _mended(reply: Any) -> Mended:
+    return Mended(*map(int, reply))
+
+
+def _advanced(reply: Any) -> Advanced:
+    return Advanced(*map(int, reply))
 
 
 def _trimmed(reply: Any) -> Trimmed:

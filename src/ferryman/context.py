@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, Final, Generic, TypeVar, overload
 
 from ferryman.headers import NO_HEADERS, trace_id
@@ -14,6 +15,9 @@ D_co = TypeVar("D_co", covariant=True)
 D = TypeVar("D")
 
 _log = logging.getLogger("ferryman.task")
+
+#: Is told task id, token, done, total and note of a run; from any thread.
+Tell = Callable[[str, int, float, float | None, str], None]
 
 
 class Context(Generic[D_co]):
@@ -26,7 +30,10 @@ class Context(Generic[D_co]):
     """
 
     # A plain class, not a frozen dataclass: the worker makes one per task, and this is three times cheaper.
-    __slots__ = ("_deps", "attempt", "deliveries", "enqueued_ms", "headers", "max_attempts", "queue", "task", "task_id")
+    __slots__ = (
+        *("_deps", "_tell", "attempt", "deliveries", "enqueued_ms", "headers"),
+        *("max_attempts", "queue", "task", "task_id"),
+    )
 
     def __init__(
         self,
@@ -40,8 +47,10 @@ class Context(Generic[D_co]):
         enqueued_ms: int,
         deliveries: int,
         headers: Mapping[str, str] = NO_HEADERS,
+        tell: Tell | None = None,
     ) -> None:
         self._deps = deps
+        self._tell = tell
         self.task_id = task_id
         self.queue = queue
         self.task = task
@@ -55,6 +64,18 @@ class Context(Generic[D_co]):
     def deps(self) -> D_co:
         """What the lifespan yielded."""
         return self._deps
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far this run has come: `done` of `total`, if that is known, and a few words.
+
+        Cheap enough for every turn of a loop, in coroutines, threads and processes: the latest is kept in memory, and
+        goes to Redis about once a second, and when the run ends. `ferryman show`, `ferryman top` and the API show it.
+        Of `note` 200 characters are kept. Raises TypeError for what is no number.
+        """
+        if not isinstance(done, (int, float)) or not isinstance(total, (int, float, NoneType)):
+            raise TypeError(f"progress({done!r}, {total!r}): both are numbers, and total may be None")
+        if self._tell is not None:
+            self._tell(self.task_id, self.deliveries, done, total, note)
 
     @property
     def enqueued_at(self) -> datetime:

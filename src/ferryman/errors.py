@@ -98,6 +98,57 @@ class PayloadTooLarge(InvalidTask):
         self.limit = limit
 
 
+class ResultError(FerrymanError):
+    """Base of what stands in the way of a task's result. `queue` and `task_id` say which task."""
+
+    def __init__(self, queue: str, task_id: str, message: str) -> None:
+        super().__init__(f"task {task_id} of {queue}: {message}")
+        self.queue = queue
+        self.task_id = task_id
+
+
+class TaskFailed(ResultError):
+    """The task is dead. `error` is what is kept with it: a sentence, then a traceback."""
+
+    def __init__(self, queue: str, task_id: str, error: str) -> None:
+        super().__init__(queue, task_id, f"is dead: {error}")
+        self.error = error
+
+
+class TaskDiscarded(ResultError):
+    """The task was taken out before it had come to its end: cancelled, purged, or past its retention."""
+
+    def __init__(self, queue: str, task_id: str, message: str = "was discarded before it had come to its end") -> None:
+        super().__init__(queue, task_id, message)
+
+
+class TaskCancelled(TaskDiscarded):
+    """The task was cancelled while it ran."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        super().__init__(queue, task_id, "was cancelled while it ran")
+
+
+class TaskExpired(TaskDiscarded):
+    """The task's deadline passed before a worker ran it."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        super().__init__(queue, task_id, "expired: its deadline passed before a worker ran it")
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The task had not ended in the time that was given. It goes on, and may be waited for again."""
+
+    def __init__(self, queue: str, task_id: str, timeout_s: float, state: str) -> None:
+        super().__init__(queue, task_id, f"has not ended within {timeout_s:g} s{f', and is {state}' if state else ''}")
+        self.timeout_s = timeout_s
+        self.state = state
+
+
+class ResultNotKept(ResultError):
+    """There is no result to be had: none is kept of this task, or no longer, or it could not be kept."""
+
+
 class DuplicateHandler(FerrymanError):
     """Two functions were registered under one task name in one queue."""
 

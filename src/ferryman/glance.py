@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
+from ferryman.task_view import progress_text
+
 #: Of a task's error; the first line says what happened.
 ERROR_BYTES: Final = 200
 
@@ -22,6 +26,7 @@ class Glance:
     crashes: int
     since_s: float  # for how long it has been held, or dead
     error: str  # its beginning
+    progress: str = ""  # how far its run has come, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def read_glances(reply: Any) -> Glances:
 
 
 def _glance(now_ms: int, row: Any) -> Glance:
-    id, name, attempt, crashes, since_ms, error = (word.decode("utf-8", "replace") for word in row)
+    id, name, attempt, crashes, since_ms, error, progress = (word.decode("utf-8", "replace") for word in row)
     since = _number(since_ms)
     return Glance(
         id=id,
@@ -48,7 +53,16 @@ def _glance(now_ms: int, row: Any) -> Glance:
         crashes=_number(crashes),
         since_s=max(0, now_ms - since) / 1000 if since else 0.0,
         error=error,
+        progress=_said(progress),
     )
+
+
+def _said(progress: str) -> str:
+    try:
+        said = msgspec.json.decode(progress, type=dict[str, Any]) if progress else None
+    except msgspec.MsgspecError:
+        return ""
+    return progress_text(said) if said else ""
 
 
 def _number(word: str) -> int:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeV
 from ferryman.arguments import Arguments
 from ferryman.backoff import Backoff
 from ferryman.errors import InvalidTask
+from ferryman.lanes import LaneSpec, lane_of
 from ferryman.manifest import TaskManifest
 from ferryman.options import NO_OPTIONS, EnqueueKwargs, EnqueueOptions, TaskOptions
 from ferryman.protocol import PROTOCOL
+from ferryman.schedule import Cron, of_handler
 from ferryman.sender import Sender
 from ferryman.signature import InvalidHandler, Signature
 from ferryman.task import check_task_name
@@ -31,7 +33,7 @@ RunIn = Literal["loop", "thread", "process"]
 _NO_TIMEOUT: Final = "a thread can't be killed, so a timeout would promise what it can't keep; use run_in='process'"
 
 
-class Handler(Sender[P], Generic[P, Q, R_co]):
+class Handler(Sender[P, R_co], Generic[P, Q, R_co]):
     """Calling it calls the function; `P` is what producers give, `Q` what the function takes, `R_co` its return.
 
     `defaults` is what the decorator said; None in it leaves a setting to the queue's policy. Raises
@@ -47,17 +49,26 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
         run_in: RunIn | None = None,
         defaults: TaskOptions,
         dead_letter_on: tuple[type[BaseException], ...] = (),
+        cron: Cron | str | None = None,
+        tz: str | None = None,
+        lane: LaneSpec | None = None,
+        expires_ms: int = 0,
     ) -> None:
         signature = Signature(check_task_name(name), function)
-        super().__init__(name, queue.producer, signature, Arguments(signature), NO_OPTIONS)
+        by_arguments = None if lane is None else lane_of(lane, signature.parameters, name)
+        plain = NO_OPTIONS.over(defaults.keep_result_s, expires_ms)
+        super().__init__(name, queue.producer, signature, Arguments(signature), plain, by_arguments)
         self.queue = queue
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self.run_in: RunIn = run_in or ("loop" if self.is_async else "thread")
         self.wants_context = signature.wants_context
         self.defaults = defaults
+        self.expires_ms = expires_ms
         self.dead_letter_on = dead_letter_on
-        self.cron: str | None = None
+        self.schedule = None if cron is None else of_handler(name, cron, tz)
+        if cron is None and tz is not None:
+            raise InvalidTask("tz", f"task {name!r} has no cron=, so there is nothing that a time zone could mean")
         self._refuse_what_cannot_run()
         functools.update_wrapper(self, function)
 
@@ -80,19 +91,21 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
         """Call the function itself, here and now: for unit tests, and for one handler that uses another."""
         return self.function(*args, **kwargs)
 
-    def options(self, **options: Unpack[EnqueueKwargs]) -> Sender[P]:
+    def options(self, **options: Unpack[EnqueueKwargs]) -> Sender[P, R_co]:
         """The same handler with enqueue options: `send.options(delay="10s").enqueue(...)`.
 
         Raises InvalidTask naming the option.
         """
-        return Sender(self.name, self._producer, self._signature, self._arguments, self.checked_options(**options))
+        return Sender(
+            self.name, self._producer, self._signature, self._arguments, self.checked_options(**options), self._lane
+        )
 
     def checked_options(self, **options: Unpack[EnqueueKwargs]) -> EnqueueOptions:
         """Enqueue options that this handler can keep. Raises InvalidTask naming the option."""
         checked = EnqueueOptions.of(**options)
         if checked.task.timeout_s is not None and self.run_in == "thread":
             raise InvalidTask("timeout", f"task {self.name!r} runs in a thread: {_NO_TIMEOUT}")
-        return checked
+        return checked.over(self.defaults.keep_result_s, self.expires_ms)
 
     def encode_args(self, arguments: dict[str, object]) -> bytes:
         """Arguments by name as they travel, checked. Raises InvalidTask naming the parameter."""
@@ -113,10 +126,13 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
             schema=self.schema(),
             max_attempts=self.max_attempts,
             timeout_s=self.timeout_s,
-            cron=self.cron,
+            cron=self.schedule.cron if self.schedule else None,
             app=app,
             version=__version__,
             protocol=PROTOCOL,
+            run_in=self.run_in,
+            keep_result_s=self.defaults.keep_result_s,
+            expires_s=self.expires_ms / 1000 or None,
         )
 
     @property
@@ -143,6 +159,14 @@ class Handler(Sender[P], Generic[P, Q, R_co]):
             raise InvalidHandler(self.name, f"run_in={self.run_in!r} is none of 'loop', 'thread' and 'process'")
         if self.timeout_s is not None and self.run_in == "thread":
             raise InvalidHandler(self.name, _NO_TIMEOUT)
+        if self.schedule:
+            for parameter in self._signature.parameters.values():
+                if parameter.default is parameter.empty:
+                    raise InvalidHandler(
+                        self.name,
+                        f"cron= calls it without arguments: give parameter {parameter.name!r} a default, or take cron= "
+                        "away and write a TaskSchedule with args",
+                    )
         if not isinstance(self.dead_letter_on, tuple):
             raise InvalidHandler(
                 self.name, f"dead_letter_on={self.dead_letter_on!r} is not a tuple of exception classes"

@@ -27,6 +27,7 @@ class QueueStats:
     waiting: int
     active: int
     delayed: int
+    blocked: int  # they wait for something other than time: other tasks, or a place in a full lane
     dead: int
     completed: int  # cumulative
     failed: int  # runs that raised
@@ -48,6 +49,10 @@ class QueueStats:
     policy_missing: bool
     now_ms: int
     dead_by_crash: int = 0  # tasks that went to dead because what ran them died; cumulative
+    cancelled: int = 0  # of the discarded: those that were cancelled while they ran
+    lanes_held_back: int = 0  # lanes with tasks that a limit keeps there
+    ready: int = 0  # of the blocked: those that stand in their lane only because it is not their turn yet
+    expired: int = 0  # of the discarded: those whose deadline passed before a worker ran them
 
     @property
     def runs(self) -> int:
@@ -57,8 +62,9 @@ class QueueStats:
     def to_json_dict(self) -> dict[str, Any]:
         """The stable fields only."""
         names = (
-            *("queue", "waiting", "active", "delayed", "dead", "completed", "failed", "retried", "recovered"),
-            *("discarded", "enqueued", "workers", "parked", "oldest_waiting_s", "unaccounted"),
+            *("queue", "waiting", "active", "delayed", "blocked", "dead", "completed", "failed", "retried"),
+            *("recovered", "discarded", "cancelled", "expired", "enqueued", "workers", "parked"),
+            *("oldest_waiting_s", "unaccounted"),
         )
         return {name: getattr(self, name) for name in names}
 
@@ -75,7 +81,7 @@ class Inspector:
         k = self.keys
         keys = (
             *(k.waiting, k.handed, k.priority, k.delayed, k.dead, k.workers),
-            *(k.stats, k.config, k.task, k.active_prefix),
+            *(k.stats, k.config, k.task, k.active_prefix, k.blocked, k.lanes, k.lane_ready, k.lane_wakes),
         )
         return Call("stats", keys, (DUE_SOON_MS,), self._stats)
 
@@ -84,7 +90,7 @@ class Inspector:
         return self._read_tasks("", 0, 1, (id,), lambda reply: next(iter(self._records(reply)), None))
 
     def tasks(self, state: TaskState, limit: int = 100, offset: int = 0) -> Call[list[Task]]:
-        """Tasks in that state, those whose turn is next first; of dead and completed the newest first."""
+        """Tasks in that state: whose turn is next, or is blocked longest, first; of dead and completed the newest."""
         return self._read_tasks(state.value, offset, limit, (), self._records)
 
     def held(self, worker: str, limit: int = 10) -> Call[Glances]:
@@ -99,6 +105,10 @@ class Inspector:
         """What the queue's workers said they can run; empty before the first one registered."""
         return command("HGETALL", self.keys.manifest, read=_manifest)
 
+    def task_manifest(self, task: str) -> Call[TaskManifest | None]:
+        """What the workers said of one task."""
+        return command("HGET", self.keys.manifest, task, read=_one_manifest)
+
     def _glances(self, ids: str, state: TaskState, offset: int, limit: int) -> Call[Glances]:
         return Call("glance", (ids, self.keys.task), (state.value, offset, limit, ERROR_BYTES), read_glances)
 
@@ -108,7 +118,7 @@ class Inspector:
         k = self.keys
         keys = (
             *(k.waiting, k.handed, k.priority, k.delayed, k.dead),
-            *(k.completed, k.workers, k.task, k.active_prefix),
+            *(k.completed, k.workers, k.task, k.active_prefix, k.blocked, k.result),
         )
         return Call("read_tasks", keys, (state, offset, limit, *ids), read)
 
@@ -117,14 +127,15 @@ class Inspector:
 
     def _stats(self, reply: Any) -> QueueStats:
         now, waiting, delayed, active, dead, workers = map(int, reply[:6])
-        orphaned, due_soon, next_due, oldest, hold, policy = map(int, reply[6:12])
-        counters = {reply[i].decode(): int(float(reply[i + 1])) for i in range(12, len(reply), 2)}
+        orphaned, due_soon, next_due, oldest, hold, policy, blocked, held_back = map(int, reply[6:14])
+        counters = {reply[i].decode(): int(float(reply[i + 1])) for i in range(14, len(reply), 2)}
         enqueued, completed, discarded = (counters.get(name, 0) for name in ("enqueued", "completed", "discarded"))
         return QueueStats(
             queue=self.queue,
             waiting=waiting,
             active=active,
             delayed=delayed,
+            blocked=blocked,
             dead=dead,
             completed=completed,
             failed=counters.get("failed", 0),
@@ -135,7 +146,7 @@ class Inspector:
             workers=workers,
             parked=counters.get("parked", 0),
             oldest_waiting_s=max(0, now - oldest) / 1000 if oldest >= 0 else 0.0,
-            unaccounted=enqueued - (waiting + delayed + active + dead + completed + discarded),
+            unaccounted=enqueued - (waiting + delayed + blocked + active + dead + completed + discarded),
             hold=bool(hold),
             due_soon=due_soon,
             next_due_ms=next_due if next_due >= 0 else None,
@@ -145,6 +156,10 @@ class Inspector:
             policy_missing=not policy,
             now_ms=now,
             dead_by_crash=counters.get("dead_by_crash", 0),
+            cancelled=counters.get("cancelled", 0),
+            lanes_held_back=max(0, held_back),
+            ready=max(0, counters.get("ready", 0)),
+            expired=counters.get("expired", 0),
         )
 
 
@@ -160,6 +175,10 @@ def queues_known() -> Call[list[str]]:
 
 def _manifest(reply: Any) -> dict[str, TaskManifest]:
     return {name.decode(): TaskManifest.decode(entry) for name, entry in _pairs(reply)}
+
+
+def _one_manifest(reply: Any) -> TaskManifest | None:
+    return None if reply is None else TaskManifest.decode(reply)
 
 
 def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
@@ -196,13 +215,21 @@ def _task(queue: str, row: Any) -> Task:
         crashes=number("crashes"),
         priority=number("priority"),
         unique=text("unique"),
+        lane=text("lane"),
         worker=text("worker"),
         error=text("error"),
-        result=record.get("result", b""),
+        result=record.get("kept", b"")[1:] if record.get("kept", b"")[:1] == b"=" else b"",
         enqueued_ms=number("enqueued_ms"),
         since_ms=number("since_ms"),
         run_at_ms=int(float(row[1])),
         finished_ms=number("finished_ms"),
         evidence=tuple(filter(None, text("evidence").split("\n"))),
         history=read_history(text("history")),
+        why=text("why"),
+        flow=text("flow"),
+        released=number("released"),
+        expires_ms=number("expires_ms"),
+        progress=record.get("progress", b""),
+        progress_ms=number("progress_ms"),
+        result_problem=text("kept")[1:] if text("kept")[:1] == "!" else "",
     )

@@ -1,12 +1,13 @@
 """Manifest: what a worker can run, published when it registers.
 
-Producers over HTTP and the command line check names and arguments with it, the scheduler reads the cron lines,
-and people see which app and version knows a task.
+Producers over HTTP and the command line check names and arguments with it, and people see which app and version knows
+a task. The schedules of the code go with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import msgspec
 
 from ferryman.errors import InvalidTask
+from ferryman.limits import NO_LIMITS, Limits
 from ferryman.protocol import PROTOCOL
+from ferryman.schedule import Schedule, encode_schedules
 from ferryman.version import __version__
 
 
@@ -28,10 +31,13 @@ class TaskManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: dict[str, Any] = {}  # JSON Schema of the arguments object
     max_attempts: int | None = None
     timeout_s: float | None = None
-    cron: str | None = None
+    cron: str | None = None  # its line, for people; the schedules are published beside the manifest
     app: str = ""  # the module that defines it
     version: str = ""  # of ferryman in the worker's image
     protocol: int = 0  # that this worker speaks; 0 = it did not say
+    run_in: str = ""  # loop, thread or process: a thread can't be stopped
+    keep_result_s: float | None = None
+    expires_s: float | None = None
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -54,11 +60,18 @@ class Manifest:
     tasks: Mapping[str, TaskManifest]
     version: str = __version__
     protocol: int = PROTOCOL
+    schedules: Sequence[Schedule] = ()
+    limits: Limits = NO_LIMITS  # of the queue, as its code says
 
     def encoded(self) -> Iterator[tuple[str, bytes]]:
         """Each task's name with its JSON, in the order of the names."""
         for name in sorted(self.tasks):
             yield name, self.tasks[name].encode()
+
+    def encoded_schedules(self) -> tuple[str, bytes]:
+        """The version of the code's schedules, and these as JSON."""
+        encoded = encode_schedules(list(self.schedules))
+        return hashlib.sha256(encoded).hexdigest()[:16], encoded
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -6,7 +6,7 @@ Precedence: enqueue option > decorator > TaskQueue (its policy in Redis) > built
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypedDict, TypeVar, Unpack
 
@@ -17,7 +17,10 @@ from ferryman.durations import Duration, duration_ms, parse_duration
 from ferryman.errors import InvalidTask
 from ferryman.headers import checked_headers
 from ferryman.ids import new_task_id
+from ferryman.lanes import check_lane
 from ferryman.task import NewTask, check_new_task
+from ferryman.terms import NO_TERMS, Terms
+from ferryman.uniqueness import UniqueFor, unique_terms
 
 V = TypeVar("V")
 W = TypeVar("W")
@@ -33,10 +36,16 @@ class EnqueueKwargs(TypedDict, total=False):
     at: datetime | str | None  # run at this moment: with a time zone, or ISO 8601 text with one
     priority: int  # higher runs earlier; 0 = the common line
     unique: str  # no second task with this key until this one has completed, died or been discarded
+    unique_for: UniqueFor | None  # "while_waiting": only until a worker has fetched it
+    throttle: Duration | None  # with unique: at most one task in so long, whatever becomes of it
+    debounce: Duration | None  # with unique: runs when so long no other came; the last one's arguments count
+    lane: str | None  # whose turn it takes, such as a tenant's; see limits of the queue
     id: str  # the idempotency key; random unless given
     max_attempts: int | None
     timeout: Duration | None
     backoff: Backoff | None
+    keep_result: Duration | None  # how long its result can be had; 0 = it is not kept
+    expires: Duration | None  # from now on; then no worker runs it any more
     headers: Mapping[str, str] | None  # travel with the task: trace context, and what middlewares add
 
 
@@ -50,6 +59,8 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float | None = None
     backoff: Backoff | None = None
     headers: dict[str, str] | None = None  # of the task itself: no other layer has any
+    keep_result_s: float | None = None  # 0 = it is not kept
+    binds: dict[str, str | list[str]] | None = None  # parameter -> id(s) whose results it takes; of a workflow's node
 
     def encode(self) -> bytes:
         """The JSON for a task's `options` field; empty when nothing is said."""
@@ -90,6 +101,7 @@ class RunSettings:
     max_attempts: int
     timeout_s: float | None
     backoff: Backoff
+    keep_result_ms: int = 0  # 0 = it is not kept
 
 
 BUILT_IN: Final = RunSettings(max_attempts=5, timeout_s=None, backoff=Backoff())
@@ -100,7 +112,8 @@ def resolve(*layers: TaskOptions) -> RunSettings:
     attempts = next((o.max_attempts for o in layers if o.max_attempts is not None), BUILT_IN.max_attempts)
     timeout_s = next((o.timeout_s for o in layers if o.timeout_s is not None), BUILT_IN.timeout_s)
     backoff = next((o.backoff for o in layers if o.backoff is not None), BUILT_IN.backoff)
-    return RunSettings(attempts, timeout_s, backoff)
+    keep_s = next((o.keep_result_s for o in layers if o.keep_result_s is not None), 0.0)
+    return RunSettings(attempts, timeout_s, backoff, round(keep_s * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class EnqueueOptions:
     unique: str = ""
     task: TaskOptions = _SILENT
     encoded: bytes = b""  # `task`, as it travels
+    terms: Terms = NO_TERMS
 
     @classmethod
     def of(cls, **options: Unpack[EnqueueKwargs]) -> EnqueueOptions:
@@ -121,23 +135,46 @@ class EnqueueOptions:
         given_delay, given_at = options.get("delay"), options.get("at")
         if given_delay is not None and given_at is not None:
             raise InvalidTask("at", "delay and at exclude each other; give one")
-        task = task_options(options.get("max_attempts"), options.get("timeout"), options.get("backoff"))
+        task = task_options(
+            options.get("max_attempts"), options.get("timeout"), options.get("backoff"), options.get("keep_result")
+        )
         if headers := options.get("headers"):
             task = task.with_headers(headers)
+        unique = _text("unique", options.get("unique", ""))
+        timed = given_delay is not None or given_at is not None
+        terms = unique_terms(unique, options.get("unique_for"), options.get("throttle"), options.get("debounce"), timed)
+        if (lane := options.get("lane")) is not None:
+            terms = msgspec.structs.replace(terms, lane=check_lane(lane))
+        if task.keep_result_s:
+            terms = msgspec.structs.replace(terms, keep=True)
+        if (expires := options.get("expires")) is not None:
+            terms = msgspec.structs.replace(terms, expires_ms=expires_in_ms(expires))
         checked = cls(
             id=_text("id", options.get("id", "")),
             delay_ms=0 if given_delay is None else _checked("delay", duration_ms, given_delay),
             run_at_ms=0 if given_at is None else _checked("at", moment_ms, given_at),
             priority=_whole("priority", options.get("priority", 0)),
-            unique=_text("unique", options.get("unique", "")),
+            unique=unique,
             task=task,
             encoded=task.encode(),
+            terms=terms,
         )
+        if terms.expires_ms and checked.delay_ms >= terms.expires_ms:
+            raise InvalidTask("expires", "it would have expired before its delay is over; both count from the enqueue")
         check_new_task(checked.new_task("any", b"{}"))
         return checked
 
-    def new_task(self, name: str, args: bytes, task_id: str = "") -> NewTask:
-        """The task to enqueue: `args` is a JSON object. Its id is random unless `task_id` or the options name one."""
+    def over(self, keep_result_s: float | None, expires_ms: int) -> EnqueueOptions:
+        """These, and what the decorator says where they say nothing."""
+        keep = self.terms.keep or bool(keep_result_s and self.task.keep_result_s is None)
+        terms = msgspec.structs.replace(self.terms, keep=keep, expires_ms=self.terms.expires_ms or expires_ms)
+        return self if terms == self.terms else replace(self, terms=terms)
+
+    def new_task(self, name: str, args: bytes, task_id: str = "", terms: Terms | None = None) -> NewTask:
+        """The task to enqueue: `args` is a JSON object. Its id is random unless `task_id` or the options name one.
+
+        `terms` count instead of the options' own, when the handler has added to them.
+        """
         return NewTask(
             id=task_id or self.id or new_task_id(),
             name=name,
@@ -147,6 +184,7 @@ class EnqueueOptions:
             run_at_ms=self.run_at_ms,
             priority=self.priority,
             unique=self.unique,
+            terms=(self.terms if terms is None else terms).encode(),
         )
 
 
@@ -155,7 +193,10 @@ NO_OPTIONS: Final = EnqueueOptions()
 
 
 def task_options(
-    max_attempts: int | None = None, timeout: Duration | None = None, backoff: Backoff | None = None
+    max_attempts: int | None = None,
+    timeout: Duration | None = None,
+    backoff: Backoff | None = None,
+    keep_result: Duration | None = None,
 ) -> TaskOptions:
     """Check the options that the enqueue and the decorator share. Raises InvalidTask naming the option."""
     if max_attempts is not None and not 1 <= _whole("max_attempts", max_attempts) <= MAX_ATTEMPTS_LIMIT:
@@ -165,7 +206,16 @@ def task_options(
         raise InvalidTask("timeout", "0 would stop every run at once; leave it out for no limit")
     if backoff is not None and not isinstance(backoff, Backoff):
         raise InvalidTask("backoff", f"{backoff!r} is not a Backoff; write Backoff(initial_s=1, max_s=600)")
-    return TaskOptions(max_attempts, timeout_s, backoff)
+    keep_s = None if keep_result is None else _checked("keep_result", parse_duration, keep_result)
+    return TaskOptions(max_attempts, timeout_s, backoff, keep_result_s=keep_s)
+
+
+def expires_in_ms(expires: Duration) -> int:
+    """Check a deadline, which counts from the enqueue. Raises InvalidTask."""
+    ms = _checked("expires", duration_ms, expires)
+    if not ms:
+        raise InvalidTask("expires", "0 would expire at once; leave it out for no deadline")
+    return ms
 
 
 def moment_ms(at: datetime | str) -> int:

@@ -33,6 +33,11 @@ class Policy:
     completed_ms: int = 3_600_000
     completed_max: int = 10_000
     dead_ms: int = 2_592_000_000
+    rate_count: int = 0  # starts of all tasks within `rate_ms`; 0 = no limit
+    rate_ms: int = 0
+    lane_concurrency: int = 0  # tasks of one lane that run at once; 0 = no limit
+    lane_rate_count: int = 0  # starts of one lane within `lane_rate_ms`; 0 = no limit
+    lane_rate_ms: int = 0
     vouch_max_ms: int = 60_000  # how long past its deadline the operator can vouch for a silent worker
 
     @classmethod

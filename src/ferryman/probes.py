@@ -1,7 +1,8 @@
 """Probes: the little HTTP that worker, scheduler and operator speak for /livez, /readyz and /metrics.
 
 What the answers are is decided by each of them. `serve` answers on the event loop that it speaks for, so that a
-blocked loop does not answer at all; the worker's beat child encodes its answers itself, in threads.
+blocked loop does not answer at all; metrics are made in a thread, since long ones must not stop the loop. The worker's
+beat child encodes its answers itself, in threads.
 """
 
 from __future__ import annotations
@@ -38,11 +39,18 @@ def respond(head: bytes, answer: Callable[[str], Response]) -> bytes:
 
 async def serve(answer: Callable[[str], Response], port: int, host: str | None = None) -> asyncio.Server:
     """Listen on `host`, or on all addresses; the caller closes the server. Raises OSError when the port is taken."""
+    one_at_a_time = asyncio.Lock()
+
+    async def answered(head: bytes) -> bytes:
+        if b" /metrics" not in head.partition(b"\r\n")[0]:
+            return respond(head, answer)
+        async with one_at_a_time:
+            return await asyncio.to_thread(respond, head, answer)
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                writer.write(respond(await reader.readuntil(b"\r\n\r\n"), answer))
+                writer.write(await answered(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # a client that speaks no HTTP, or went away

@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from ferryman.batches import args_bytes, batches
+from ferryman.attendance import Attendance
+from ferryman.batches import BATCH_TASKS, args_bytes, batches
 from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.enqueue_log import tell_enqueued
-from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask, NotReplicated
+from ferryman.errors import BrokerUnavailable, InvalidTask, NotReplicated
 from ferryman.link import Link, SyncLink
 from ferryman.middleware import Around, Outgoing
 from ferryman.pools import link_for, replica_wait, sync_link_for
 from ferryman.replication import ReplicaWait
 from ferryman.sending import WorkItem, sending
+from ferryman.steps import Ahead, Overlapped, Step, Steps, drive, drive_sync
 from ferryman.task import Enqueued
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Waits before a lost enqueue is sent again (seconds), and how long after the first one no more are sent.
 RESEND_PAUSES_S: Final = (0.05, 0.25)
@@ -33,13 +38,6 @@ RESEND_WITHIN_S: Final = 3.0
 
 #: How often a process repeats that its queue exists (seconds), in case someone flushed that.
 ANNOUNCE_EVERY_S: Final = 600.0
-
-T = TypeVar("T")
-
-#: What to do next: run a call and hand its reply back, or wait so many seconds.
-Step = Call[Any] | float
-Steps = Generator[Step, Any, T]
-
 
 #: A task on its way, and who waits for its reply.
 Waiting = tuple[WorkItem, asyncio.Future[Enqueued]]
@@ -66,6 +64,7 @@ class Producer:
         self._broker = Broker(queue)
         self._announced_s: WeakKeyDictionary[Link | SyncLink, float] = WeakKeyDictionary()
         self._busy: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
+        self._attendances: WeakKeyDictionary[Link, Attendance] = WeakKeyDictionary()
         self._gathered: dict[Link, list[Waiting]] = {}
         self._flushes: set[asyncio.Task[None]] = set()
 
@@ -82,26 +81,60 @@ class Producer:
 
     def enqueue_sync(self, item: WorkItem) -> Enqueued:
         """The same, blocking; for any thread."""
-        return self.enqueue_many_sync((item,))[0]
+        if self._around:
+            return self.enqueue_many_sync((item,))[0]
+        link = sync_link_for(self._redis_url)
+        return drive_sync(link, self._enqueue_batch(link, (_of_queue(self.queue, item),)))[0]
 
     async def enqueue_many(self, items: Iterable[WorkItem]) -> list[Enqueued]:
         """Enqueue tasks batch by batch, in order, and return their replies in the same order.
 
-        `items` is consumed as it goes, so it may be a generator of millions. When a batch fails, the batches
-        before it stay enqueued; the error has a note that says how many tasks that is. Raises as enqueue does.
+        `items` is consumed as it goes, one batch ahead, so it may be a generator of millions. When a batch
+        fails, the batches before it stay enqueued; the error has a note that says how many tasks that is. Raises as
+        enqueue does.
         """
-        return await self._send(link_for(self._redis_url), items, self._around)
+        link = link_for(self._redis_url)
+        return await self._send(link, self._enqueue(link, items, self._around))
 
     def enqueue_many_sync(self, items: Iterable[WorkItem]) -> list[Enqueued]:
         """The same, blocking; for any thread."""
         link = sync_link_for(self._redis_url)
         return drive_sync(link, self._enqueue(link, items, self._around))
 
+    async def enqueue_workflow(self, flow: str, parts: Sequence[Sequence[WorkItem]]) -> list[Enqueued]:
+        """Enqueue the nodes of a workflow, in order; when there are several parts, its first nodes are released last.
+
+        Raises as enqueue does, and InvalidTask when it was given up half sent.
+        """
+        link = link_for(self._redis_url)
+        return await self._send(link, self._enqueue_workflow(link, flow, parts))
+
+    def enqueue_workflow_sync(self, flow: str, parts: Sequence[Sequence[WorkItem]]) -> list[Enqueued]:
+        """The same, blocking; for any thread."""
+        link = sync_link_for(self._redis_url)
+        return drive_sync(link, self._enqueue_workflow(link, flow, parts))
+
+    def link(self) -> Link:
+        """The link of the running loop."""
+        return link_for(self._redis_url)
+
+    def sync_link(self) -> SyncLink:
+        """The link of this process's threads."""
+        return sync_link_for(self._redis_url)
+
+    def attendance(self) -> tuple[Link, Attendance]:
+        """Where coroutines of the running loop wait for the ends of tasks, and the link for it."""
+        link = self.link()
+        found = self._attendances.get(link)
+        if found is None:
+            found = self._attendances[link] = Attendance(self.queue)
+        return link, found
+
     async def _enqueue_one(self, item: WorkItem) -> Enqueued:
         link = link_for(self._redis_url)
         if self._busy.get(link):
             return await self._gather(link, item)
-        return (await self._send(link, (item,)))[0]
+        return (await self._send(link, self._enqueue_batch(link, (_of_queue(self.queue, item),))))[0]
 
     def _gather(self, link: Link, item: WorkItem) -> asyncio.Future[Enqueued]:
         loop = asyncio.get_running_loop()
@@ -119,7 +152,7 @@ class Producer:
 
     async def _send_gathered(self, link: Link, gathered: Sequence[Waiting]) -> None:
         try:
-            replies = await self._send(link, [item for item, _ in gathered])
+            replies = await self._send(link, self._enqueue(link, [item for item, _ in gathered], ()))
         except BaseException as error:
             # Whoever waits must hear of it, whatever it is.
             for (_, accepted), own in zip(gathered, _shares(error, len(gathered)), strict=True):
@@ -132,12 +165,10 @@ class Producer:
                 if not accepted.done():
                     accepted.set_result(reply)
 
-    async def _send(
-        self, link: Link, items: Iterable[WorkItem], around: Sequence[Around[Sequence[Outgoing]]] = ()
-    ) -> list[Enqueued]:
+    async def _send(self, link: Link, steps: Steps[list[Enqueued]]) -> list[Enqueued]:
         self._busy[link] = self._busy.get(link, 0) + 1
         try:
-            return await drive(link, self._enqueue(link, items, around))
+            return await drive(link, steps)
         finally:
             self._busy[link] -= 1
 
@@ -146,22 +177,58 @@ class Producer:
     ) -> Steps[list[Enqueued]]:
         replies: list[Enqueued] = []
         try:
-            for batch in batches(_of_queue(self.queue, items), lambda item: args_bytes(item.task)):
+            mine = (_of_queue(self.queue, item) for item in items)
+            parts = Ahead(batches(mine, lambda item: args_bytes(item.task)))
+            for batch in parts:
                 if around:
                     with sending(around, batch) as wrapped:
                         replies += yield from self._enqueue_batch(link, wrapped)
                 else:
-                    replies += yield from self._enqueue_batch(link, batch)
+                    # One that is not full is nearly always the last.
+                    ahead = parts if len(batch) == BATCH_TASKS else None
+                    replies += yield from self._enqueue_batch(link, batch, ahead)
         except Exception as error:
             if replies:
                 error.add_note(f"{len(replies)} tasks were enqueued before this")
             raise
         return replies
 
-    def _enqueue_batch(self, link: Link | SyncLink, batch: Sequence[WorkItem]) -> Steps[list[Enqueued]]:
+    def _enqueue_workflow(
+        self, link: Link | SyncLink, flow: str, parts: Sequence[Sequence[WorkItem]]
+    ) -> Steps[list[Enqueued]]:
+        replies: list[Enqueued] = []
+        with sending(self._around, [item for part in parts for item in part]) as wrapped:
+            items = iter(wrapped)
+            for part in parts:
+                replies += yield from self._enqueue_batch(link, list(islice(items, len(part))))
+        if len(parts) > 1:
+            answer = yield from self._resent(self._broker.start_flow(flow))
+            if answer != "started":
+                raise InvalidTask(
+                    "workflow", f"{flow} was given up half sent ({answer}); send it again under another id"
+                )
+        return replies
+
+    def _resent(self, call: Call[T]) -> Steps[T]:
+        """A call that may be sent again, after pauses."""
+        for pause_s in RESEND_PAUSES_S:
+            try:
+                reply: T = yield call
+            except BrokerUnavailable:
+                yield pause_s
+            else:
+                return reply
+        last: T = yield call
+        return last
+
+    def _enqueue_batch(
+        self, link: Link | SyncLink, batch: Sequence[WorkItem], parts: Ahead[list[WorkItem]] | None = None
+    ) -> Steps[list[Enqueued]]:
+        """`parts` makes the next batch while Redis works on this one."""
         if self._wait is None:
             self._wait = replica_wait()
-        enqueue = self._wait.after(self._broker.enqueue([item.task for item in batch]))
+        call = self._wait.after(self._broker.enqueue([item.task for item in batch]))
+        enqueue: Step = call if parts is None else Overlapped(call, parts.look)
         pauses = iter(RESEND_PAUSES_S)
         started_s = time.monotonic()
         is_resend = False
@@ -189,42 +256,6 @@ class Producer:
         return last_s is None or time.monotonic() - last_s > ANNOUNCE_EVERY_S
 
 
-async def drive(link: Link, steps: Steps[T]) -> T:
-    """Run the steps over an async link and return their result."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                reply = await (link.run(step) if isinstance(step, Call) else asyncio.sleep(step))
-            except BrokerError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(reply)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def drive_sync(link: SyncLink, steps: Steps[T]) -> T:
-    """Run the steps over a sync link and return their result."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                reply = link.run(step) if isinstance(step, Call) else _pause(step)
-            except BrokerError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(reply)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def _pause(seconds: float) -> Any:
-    time.sleep(seconds)
-
-
 def _owned(item: WorkItem, reply: Enqueued) -> Enqueued:
     """A task found under an id made here is the one that the lost reply was about: it was created."""
     if item.own_id and not reply.created and reply.id == item.task.id:
@@ -239,8 +270,11 @@ def _shares(error: BaseException, count: int) -> list[BaseException]:
     return [error] * count
 
 
-def _of_queue(queue: str, items: Iterable[WorkItem]) -> Iterator[WorkItem]:
-    for item in items:
-        if item.queue != queue:
-            raise InvalidTask("queue", f"task {item.task.name!r} belongs to queue {item.queue!r}, not to {queue!r}")
-        yield item
+def _of_queue(queue: str, item: WorkItem) -> WorkItem:
+    if item.binds:
+        raise InvalidTask(
+            next(iter(item.binds)), f"task {item.task.name!r} takes another's result, as only a workflow's node can"
+        )
+    if item.queue != queue:
+        raise InvalidTask("queue", f"task {item.task.name!r} belongs to queue {item.queue!r}, not to {queue!r}")
+    return item

@@ -19,6 +19,7 @@ class ExitReply(StrEnum):
 
     OK = "ok"
     DEAD = "dead"  # done, and the task's crash budget is spent
+    CANCELLED = "cancelled"  # done: somebody had cancelled it, so it ended instead of going round again
     NOT_HELD = "not_held"  # a resend, or the task moved on: drop the outcome
     UNREGISTERED = "unregistered"  # this worker was declared dead: stop
 
@@ -53,12 +54,49 @@ class Fetched:
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
-    """A task that ended well. `result` is JSON or empty."""
+    """A task that ended well. `result` is empty, or as `kept_result` and `refused_result` make it."""
 
     id: str
     token: int
     run_ms: int = 0
     result: bytes = b""
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """How far a running task has come; `progress` is JSON."""
+
+    id: str
+    token: int
+    progress: bytes
+
+
+def kept_result(keep_ms: int, result: bytes) -> bytes:
+    """A result (JSON) that is kept for so long."""
+    return b"%d:=%b" % (keep_ms, result)
+
+
+def refused_result(keep_ms: int, why: str) -> bytes:
+    """Why there is no result, where one should be kept."""
+    return b"%d:!%b" % (keep_ms, why.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Tasks that were discarded because their deadline had passed; `seen` is how many deadlines had."""
+
+    count: int
+    seen: int
+    next_ms: int | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was repaired in lanes, and how many lanes and blocked tasks the next call passes over; -1 = all seen."""
+
+    count: int
+    lanes: int
+    blocked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +115,15 @@ class Promoted:
     next_due_ms: int | None
     lag_ms: int
     now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Steps of workflows that were gone, those that are left, and workflows that were discarded half sent."""
+
+    steps: int
+    left: int
+    abandoned: int
 
 
 @dataclass(frozen=True, slots=True)

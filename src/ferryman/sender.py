@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Generic, ParamSpec
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import msgspec
 
 from ferryman.arguments import Arguments
+from ferryman.errors import InvalidTask
 from ferryman.options import EnqueueOptions
 from ferryman.producer import Producer
+from ferryman.references import NO_REFERENCES, references_in
+from ferryman.results import Results
 from ferryman.sending import WorkItem
 from ferryman.signature import Signature
-from ferryman.task import Enqueued
+from ferryman.task import Enqueued, check_task_id
+from ferryman.task_ref import TaskRef
+from ferryman.terms import Terms
 
 P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Sender(Generic[P]):
+class Sender(Generic[P, R_co]):
     """What `send` and `send.options(...)` have in common: `P` is what a producer gives, without the Context.
 
     Every method raises InvalidTask naming the parameter when the arguments don't fit the annotations,
@@ -22,25 +31,59 @@ class Sender(Generic[P]):
     """
 
     def __init__(
-        self, name: str, producer: Producer, signature: Signature, arguments: Arguments, options: EnqueueOptions
+        self,
+        name: str,
+        producer: Producer,
+        signature: Signature,
+        arguments: Arguments,
+        options: EnqueueOptions,
+        lane: Callable[[dict[str, Any]], str] | None = None,
     ) -> None:
         self.name = name
         self._producer = producer
         self._signature = signature
         self._arguments = arguments
         self._options = options
+        self.results = Results(signature)
+        self._lane = lane
 
     def task(self, *args: P.args, **kwargs: P.kwargs) -> WorkItem:
         """A task for `Queue.enqueue_many`. Its id is fixed here, so sending it twice creates one task."""
-        encoded = self._arguments.encode(self._signature.bind(args, kwargs))
-        return WorkItem(self._producer.queue, self._options.new_task(self.name, encoded), not self._options.id)
+        bound = self._signature.bind(args, kwargs)
+        binds = NO_REFERENCES
+        try:
+            encoded = self._arguments.encode(bound)
+        except InvalidTask:
+            # Only an argument that is no JSON can be the result of a task to come: others don't pay for the look.
+            if not (binds := references_in(self.name, bound)):
+                raise
+            encoded = self._arguments.encode_without(bound, binds)
+        task = self._options.new_task(self.name, encoded, terms=self.terms_of(bound, self._options))
+        return WorkItem(self._producer.queue, task, not self._options.id, self._producer, binds)
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    def terms_of(self, arguments: Mapping[str, object], options: EnqueueOptions) -> Terms | None:
+        """The terms of a task with these arguments; None = as the options say."""
+        if self._lane is None or options.terms.lane:
+            return None
+        return msgspec.structs.replace(options.terms, lane=self._lane(dict(arguments)))
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskRef[R_co]:
         """Enqueue one task. Also raises BrokerUnavailable, NotReplicated, QueueFull, BrokerRefused and
         ProtocolMismatch.
         """
-        return await self._producer.enqueue(self.task(*args, **kwargs))
+        accepted = await self._producer.enqueue(self.task(*args, **kwargs))
+        return self._accepted(accepted)
 
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> TaskRef[R_co]:
         """The same, blocking; for Django, scripts and any thread. In a coroutine use `enqueue`."""
-        return self._producer.enqueue_sync(self.task(*args, **kwargs))
+        accepted = self._producer.enqueue_sync(self.task(*args, **kwargs))
+        return self._accepted(accepted)
+
+    def ref(self, task_id: str) -> TaskRef[R_co]:
+        """A task of this handler that was enqueued before, perhaps elsewhere. Raises InvalidTask for what is no id."""
+        return TaskRef(check_task_id(task_id), False, self._producer, self.results, None)
+
+    def _accepted(self, accepted: Enqueued) -> TaskRef[R_co]:
+        # Of one that existed before, its own enqueue may have decided otherwise.
+        keeps = self._options.terms.keep if accepted.created else None
+        return TaskRef(accepted.id, accepted.created, self._producer, self.results, keeps)

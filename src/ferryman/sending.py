@@ -4,28 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ferryman.middleware import Around, Outgoing, entered
 from ferryman.options import TaskOptions
+from ferryman.references import NO_REFERENCES, References
 from ferryman.task import NewTask
+
+if TYPE_CHECKING:
+    from ferryman.producer import Producer
 
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
     """A task that is ready to be enqueued, and where: what `send.task(...)` returns.
 
-    `own_id` tells that the id was made here, so that a task which exists already under it is this one.
+    `own_id` tells that the id was made here, so that a task which exists already under it is this one. `binds` are
+    parameters that take the results of other tasks, which only a node of a workflow can have.
     """
 
     queue: str
     task: NewTask
     own_id: bool
+    producer: Producer | None = field(default=None, compare=False, repr=False)
+    binds: References = field(default_factory=lambda: NO_REFERENCES)
 
     @property
     def id(self) -> str:
         """The id that the task will have."""
         return self.task.id
+
+    def with_binds(self, binds: References) -> WorkItem:
+        """The same with these."""
+        return self if binds == self.binds else replace(self, binds=binds)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Final, get_origin, get_type_hints
@@ -43,7 +43,9 @@ class Signature:
     def __init__(self, task: str, function: Callable[..., object]) -> None:
         self.task = task
         self._function = inspect.unwrap(function)
-        parameters = list(_parameters(function))
+        shape = _shape(function)
+        parameters = list(shape.parameters.values())
+        self._returns = shape.return_annotation
         self.wants_context = bool(parameters) and self._is_context(parameters[0].annotation)
         self.parameters: dict[str, inspect.Parameter] = {
             parameter.name: parameter for parameter in parameters[self.wants_context :]
@@ -86,6 +88,11 @@ class Signature:
         """
         return {name: self._resolve(name, parameter.annotation) for name, parameter in self.parameters.items()}
 
+    @cached_property
+    def returns(self) -> Any:
+        """The type of the result; Any without an annotation. Raises InvalidHandler when it can't be resolved."""
+        return self._resolve("return", self._returns)
+
     def _resolve(self, name: str, annotation: object) -> Any:
         if annotation is inspect.Parameter.empty:
             return Any
@@ -110,9 +117,9 @@ class Signature:
         return (get_origin(annotation) or annotation) is Context
 
 
-def _parameters(function: Callable[..., object]) -> Iterable[inspect.Parameter]:
+def _shape(function: Callable[..., object]) -> inspect.Signature:
     if sys.version_info >= (3, 14):
         import annotationlib
 
-        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF).parameters.values()
-    return inspect.signature(function).parameters.values()
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)

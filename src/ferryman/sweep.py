@@ -17,8 +17,9 @@ from ferryman.plan import Plan
 from ferryman.protocol import Moved
 from ferryman.task import TaskState
 
-#: The states that a reset empties, in this order. Active tasks are running: they end by themselves.
-RESET_STATES: Final = (TaskState.WAITING, TaskState.DELAYED, TaskState.DEAD)
+#: The states that a reset empties, in this order: blocked ones first, or the end of what they wait for would let them
+#: go on. Active tasks are running: they end by themselves.
+RESET_STATES: Final = (TaskState.BLOCKED, TaskState.WAITING, TaskState.DELAYED, TaskState.DEAD)
 
 #: The states that can be discarded; for completed tasks that means to forget their kept status.
 DISCARDABLE_STATES: Final = (*RESET_STATES, TaskState.COMPLETED)

@@ -18,6 +18,9 @@ MAX_PRIORITY: Final = 1 << 20
 #: Encoded arguments of one task, in bytes.
 MAX_ARGS_BYTES: Final = 1 << 20
 
+#: The encoded result of one task, in bytes.
+MAX_RESULT_BYTES: Final = 1 << 20
+
 _QUEUE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -29,9 +32,11 @@ class TaskState(StrEnum):
 
     WAITING = "waiting"  # a worker fetches it
     DELAYED = "delayed"  # the scheduler promotes it when it is due
+    BLOCKED = "blocked"  # what it waits for moves it on when that is over: other tasks, or a place in its lane
     ACTIVE = "active"  # its worker completes, retries or dead-letters it; if that one dies, it is recovered
     DEAD = "dead"  # a person revives or discards it; the scheduler trims it after the retention
     COMPLETED = "completed"  # the scheduler forgets its status after the retention
+    DISCARDED = "discarded"  # cancelled while it ran, or expired; the scheduler forgets its status after the retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class NewTask:
     run_at_ms: int = 0  # epoch; 0 = as soon as `delay_ms` has passed
     priority: int = 0  # higher runs earlier
     unique: str = ""  # no second task with this key until this one has ended
+    terms: bytes = b""  # JSON of ferryman.terms.Terms, or empty: what few tasks ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,14 @@ class Task:
     finished_ms: int
     evidence: tuple[str, ...]  # one JSON object per crash: worker, pod, reason, at_ms, held
     history: tuple[PastRun, ...]  # its latest runs that did not end well, the oldest first
+    why: str = ""  # of a discarded one: cancelled, expired, or its workflow ended before it
+    flow: str = ""  # the workflow that it is a node of
+    released: int = 0  # of a node that waited for others: how often that was over; 0 or 1
+    expires_ms: int = 0  # when its deadline passes
+    lane: str = ""
+    progress: bytes = b""  # JSON: done, total, note, as its handler last said
+    progress_ms: int = 0
+    result_problem: str = ""  # why its result was not kept although that was asked for
 
 
 def check_queue_name(name: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferryman.call import Call, command
+from ferryman.call import Argument, Call, command
 from ferryman.errors import ProtocolMismatch
 from ferryman.keys import Keys
 from ferryman.manifest import Manifest
-from ferryman.protocol import PROTOCOL
+from ferryman.protocol import PROTOCOL, Step
 from ferryman.task import check_queue_name
 
 
@@ -51,6 +51,7 @@ class Beat:
     draining: bool
     config_generation: int
     now_ms: int
+    cancelled_at_us: int = 0  # when somebody last cancelled one of its tasks; 0 = nobody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,12 @@ class WorkerRegistry:
         args = (
             *(PROTOCOL, worker.id, worker.slot, worker.timeout_ms, worker.beat_ms),
             *(worker.pod, worker.concurrency, worker.app, worker.version),
+            *manifest.encoded_schedules(),
+            manifest.limits.encode(),
             *(word for name, entry in manifest.encoded() for word in (name, entry)),
         )
-        return Call("register", (k.workers, k.worker(worker.id), k.slots, k.manifest, k.config), args, _registered)
+        keys = (k.workers, k.worker(worker.id), k.slots, k.manifest, k.config, k.schedules)
+        return Call("register", keys, args, _registered)
 
     def beat(self, worker: str, timeout_ms: int) -> Call[Beat]:
         """Move the deadline to `timeout_ms` from now; does nothing for a worker that was declared dead."""
@@ -112,14 +116,29 @@ class WorkerRegistry:
         k = self.keys
         return Call("holding", (k.active(worker), k.task), (limit,), _holding)
 
+    def asked_to_stop(self, worker: str, ids: Sequence[str]) -> Call[list[str]]:
+        """Which of these, that it holds, somebody has cancelled."""
+        return Call("asked_to_stop", (self.keys.task,), (worker, *ids), _ids)
+
+    def progress(self, worker: str, steps: Sequence[Step]) -> Call[int]:
+        """How far its running tasks have come; returns how many of them it still holds."""
+        args: list[Argument] = [worker]
+        for step in steps:
+            args += (step.id, step.token, step.progress)
+        return Call("progress", (self.keys.task,), tuple(args), int)
+
     def look(self, limit: int = 500) -> Call[list[str]]:
         """Ids of workers whose deadline has passed: `Broker.recover` looks at each."""
         return Call("look", (self.keys.workers,), (limit,), _ids)
 
     def hint_gone(self, worker: str, reason: str, exempt: bool = False) -> Call[bool]:
-        """Its container was seen to end: shorten the deadline to two silent beats. `exempt` charges no crash."""
+        """Its container was seen to end: shorten the deadline to two silent beats. `exempt` charges no crash.
+
+        Of a worker that its successor has recovered already, the reason gets into the evidence of the task it had.
+        """
         k = self.keys
-        return Call("hint_gone", (k.workers, k.worker(worker)), (worker, reason[:500], int(exempt)), bool)
+        keys = (k.workers, k.worker(worker), k.untold, k.task)
+        return Call("hint_gone", keys, (worker, reason[:500], int(exempt)), bool)
 
     def vouch(self, workers: Sequence[str], lease_ms: int) -> Call[int]:
         """Their pods are seen running: recovery waits, up to a hard limit. Returns how many are registered."""
@@ -149,8 +168,8 @@ def _registered(reply: Any) -> Registered:
 
 
 def _beat(reply: Any) -> Beat:
-    registered, active, hold, draining, generation, now = map(int, reply)
-    return Beat(bool(registered), active, bool(hold), bool(draining), generation, now)
+    registered, active, hold, draining, generation, now, cancelled = map(int, reply)
+    return Beat(bool(registered), active, bool(hold), bool(draining), generation, now, cancelled)
 
 
 def _holding(reply: Any) -> list[tuple[str, int]]:

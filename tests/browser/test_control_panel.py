@@ -159,7 +159,7 @@ async def test_reset_says_what_it_will_delete_and_deletes_that_and_nothing_of_ot
             press(api.url, "Reset queue"),
         ],
     )
-    will_go = {"waiting": 4, "delayed": 1, "dead": 1}
+    will_go = {"blocked": 0, "waiting": 4, "delayed": 1, "dead": 1}
     assert json.loads(preview["text"])["would_discard"] == will_go
     assert refused["status"] == 422
     assert json.loads(refused["text"])["would_discard"] == will_go

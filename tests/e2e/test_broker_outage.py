@@ -7,7 +7,7 @@ from ferryman_e2e.scene_queue import SceneQueue, name_of, restarts
 from ferryman_e2e.system import System
 from ferryman_e2e.waiting import throughout, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # stops the Redis of all
 
 _COOLDOWN_S = 5
 

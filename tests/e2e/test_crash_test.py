@@ -10,7 +10,7 @@ import pytest
 from ferryman_e2e.kubectl import Kubectl
 from ferryman_e2e.system import OPERATOR
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # kills operator, scheduler, Redis
 
 #: A busy machine starts a container slowly, and that is part of a wait; a rescuer that fails costs 15 s or more.
 _SLOW_MACHINE = 2.0

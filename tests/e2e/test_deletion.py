@@ -43,6 +43,7 @@ def test_deleting_a_taskqueue_removes_everything_it_made(queue: SceneQueue) -> N
     assert (figures["delayed"], figures["unaccounted"]) == (1, 0)  # deletionPolicy Retain
 
 
+@pytest.mark.alone  # stops the operator
 def test_a_deletion_finishes_without_an_operator(queue: SceneQueue, system: System) -> None:
     _start(queue)
     system.stop_operator()
@@ -104,6 +105,7 @@ def test_a_namespace_with_a_queue_to_purge_goes_with_it(queue: SceneQueue) -> No
     queue.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}})
 
 
+@pytest.mark.alone  # stops the operator
 def test_without_an_operator_the_documented_patch_lets_go(queue: SceneQueue, system: System) -> None:
     queue.create(deletionPolicy="Purge")
     until("it is held", lambda: _finalizers(queue), bool, timeout_s=20)
@@ -115,6 +117,7 @@ def test_without_an_operator_the_documented_patch_lets_go(queue: SceneQueue, sys
     until("it is gone", queue.live, lambda found: not found, timeout_s=10)
 
 
+@pytest.mark.alone  # stops the operator
 def test_the_farewell_before_an_uninstall_lets_go_of_every_queue(
     queue: SceneQueue, system: System, installed: Kubectl
 ) -> None:

@@ -8,7 +8,7 @@ from ferryman_e2e.operator_metrics import OperatorMetrics
 from ferryman_e2e.scene_queue import SceneQueue
 from ferryman_e2e.waiting import throughout, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # changes the Redis of all
 
 #: The operator asks each Redis every 30 s.
 _SEEN_WITHIN_S = 60

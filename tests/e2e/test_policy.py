@@ -6,7 +6,7 @@ import pytest
 from ferryman_e2e.scene_queue import Object, SceneQueue, restarts
 from ferryman_e2e.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # measures five seconds
 
 
 def test_workers_follow_a_change_within_five_seconds_and_a_condition_says_so(queue: SceneQueue) -> None:

@@ -19,7 +19,7 @@ from ferryman_e2e.prometheus import SCRAPE_S, Prometheus
 from ferryman_e2e.scene_queue import SceneQueue
 from ferryman_e2e.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # its day has a timetable
 
 _SAVED = Path(__file__).resolve().parents[2] / ".cluster/panels.json"
 

@@ -7,7 +7,7 @@ from ferryman_e2e.scene_queue import SceneQueue, name_of
 from ferryman_e2e.system import System
 from ferryman_e2e.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]  # stops the operator
 
 
 def test_a_job_from_the_cronjob_recovers_while_scheduler_and_operator_are_down(

@@ -31,6 +31,7 @@ def quickstart(namespace: Kubectl, api: Api) -> Iterator[SceneQueue]:
     api.reset("quickstart")
 
 
+@pytest.mark.alone  # measures seconds
 def test_five_tasks_bring_workers_within_five_seconds_and_they_go_after_the_cooldown(quickstart: SceneQueue) -> None:
     for kind in _CONDITIONS:
         quickstart.wait_condition(kind, "True", timeout_s=30)
@@ -56,6 +57,7 @@ def test_five_tasks_bring_workers_within_five_seconds_and_they_go_after_the_cool
     quickstart.wait_condition("Ready", "True", timeout_s=10)
 
 
+@pytest.mark.alone  # measures seconds
 def test_a_delayed_task_at_zero_workers_starts_on_time(quickstart: SceneQueue) -> None:
     quickstart.wait_ready()
     assert quickstart.replicas() == 0

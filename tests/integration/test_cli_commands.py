@@ -20,8 +20,9 @@ emails = Queue("emails")
 
 #: The stable contract of `stats --json`.
 FIELDS = [
-    *("queue", "waiting", "active", "delayed", "dead", "completed", "failed", "retried", "recovered", "discarded"),
-    *("enqueued", "workers", "parked", "oldest_waiting_s", "unaccounted"),
+    *("queue", "waiting", "active", "delayed", "blocked", "dead", "completed", "failed", "retried", "recovered"),
+    "discarded",
+    *("cancelled", "expired", "enqueued", "workers", "parked", "oldest_waiting_s", "unaccounted"),
 ]
 
 
@@ -87,10 +88,12 @@ def test_enqueue_prints_one_id_a_line(ferryman: Shell) -> None:
 
 def test_enqueue_passes_every_option_on(ferryman: Shell) -> None:
     options = ["--delay", "1h", "--priority", "3", "--id", "t1", "--unique", "u", "--max-attempts", "2"]
+    options += ["--keep-result", "5m", "--expires", "2h"]
     assert ferryman.ok("enqueue", "emails", "send", *options) == "t1\n"
     task = ferryman.json("show", "emails", "t1")
     assert task["state"] == "delayed"
-    assert (task["priority"], task["unique"], task["options"]) == (3, "u", {"max_attempts": 2})
+    assert (task["priority"], task["unique"], task["options"]) == (3, "u", {"max_attempts": 2, "keep_result_s": 300.0})
+    assert task["expires_at"] > task["run_at"]
     ferryman.ok("enqueue", "emails", "send", "--at", "2096-01-31T08:00:00+01:00", "--id", "t2")
     assert ferryman.json("show", "emails", "t2")["run_at"] == "2096-01-31T07:00:00.000Z"
 
@@ -254,13 +257,13 @@ def test_revive_moves_the_named_or_all_dead_tasks(ferryman: Shell) -> None:
     assert ferryman("revive", "emails", "t1", "--all").exit_code == 2
 
 
-def test_cancel_discards_only_what_has_not_started(ferryman: Shell) -> None:
+def test_cancel_discards_what_has_not_started_and_refuses_what_runs_in_a_thread(ferryman: Shell) -> None:
     ferryman.start_worker()
     ferryman.ok("enqueue", "emails", "send", '{"to": "a"}', "--id", "running")
     ferryman.link.run(Broker("emails").fetch("w1", 1))
     ferryman.ok("enqueue", "emails", "send", '{"to": "a"}', "--id", "waiting")
     assert ferryman.ok("cancel", "emails", "waiting") == "waiting discarded.\n"
-    for task_id, says in (("running", "is running now"), ("waiting", "is not known")):
+    for task_id, says in (("running", "is running in a thread"), ("waiting", "is not known")):
         refused = ferryman("cancel", "emails", task_id)
         assert refused.exit_code == 1
         assert says in refused.stderr
@@ -274,10 +277,10 @@ def test_purge_says_what_it_would_discard_and_does_it_only_with_yes(ferryman: Sh
     ferryman.ok("enqueue", "sms", "send")
     refused = ferryman(word, "emails")
     assert refused.exit_code == 1
-    assert "would discard 450 waiting, 2 delayed, 0 dead tasks of emails" in refused.stderr
+    assert "would discard 0 blocked, 450 waiting, 2 delayed, 0 dead tasks of emails" in refused.stderr
     assert ferryman.stats().waiting == 450
     done = ferryman.json(word, "emails", "--yes")
-    assert done == {"queue": "emails", "discarded": {"waiting": 450, "delayed": 2, "dead": 0}}
+    assert done == {"queue": "emails", "discarded": {"blocked": 0, "waiting": 450, "delayed": 2, "dead": 0}}
     assert (ferryman.stats().waiting, ferryman.stats().delayed, ferryman.stats().discarded) == (0, 0, 452)
     assert ferryman.json("stats", "sms")["waiting"] == 1
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone  # three crash tests at a time are a load for the whole machine
+
 ROOT = Path(__file__).parents[2]
 SMALL = ("--tasks", "150", "--workers", "2", "--worker-timeout", "2s", "--task-ms", "300", "--seed", "1")
 PATIENCE_S = 150

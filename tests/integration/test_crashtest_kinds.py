@@ -18,6 +18,8 @@ from ferryman.crashtest.kinds import KINDS
 from ferryman.crashtest.memory_cage import MemoryCage
 from ferryman.crashtest.plan import RESPITE_MS
 
+pytestmark = pytest.mark.alone  # four crash tests at a time are a load for the whole machine
+
 #: Enough tasks to keep two workers busy for as long as the kills take.
 SMALL = ("--tasks", "250", "--workers", "2", "--worker-timeout", "3s", "--task-ms", "200", "--seed", "2", "--json")
 AT_A_TIME = 4

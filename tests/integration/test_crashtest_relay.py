@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import uvloop
-from redis.exceptions import ConnectionError
 
 from ferryman.broker import Broker
 from ferryman.call import command
+from ferryman.connection import Connection
 from ferryman.crashtest.relay import Relay
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.task import NewTask
-from ferryman.wire import pool_from_url
+from ferryman.wire import packed
 
 QUEUE = "emails"
 INCR = command("INCR", "counter", read=int)
@@ -38,8 +37,8 @@ async def relay(redis_url: str, real_link: Link) -> AsyncIterator[Relay]:
 
 @pytest.fixture
 async def link(relay: Relay) -> AsyncIterator[Link]:
-    """Through the relay; gives a reply up after half a second."""
-    link = Link.from_url(f"redis://127.0.0.1:{relay.port}/0", reply_timeout_s=0.5)
+    """Through the relay; gives a reply up after two seconds: a busy machine answers sooner."""
+    link = Link.from_url(f"redis://127.0.0.1:{relay.port}/0", client_name="relayed", reply_timeout_s=2)
     assert await link.run(INCR) == 1
     yield link
     await link.close()
@@ -127,18 +126,19 @@ def test_on_uvloop_too_a_write_after_a_reset_fails_as_a_connection_does(redis_ur
         assert port
         relay = Relay()
         await relay.start(("127.0.0.1", port))
-        pool: Any = pool_from_url(f"redis://127.0.0.1:{relay.port}/0", socket_timeout=5)
-        connection = await pool.get_connection()
+        connection = (await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", relay.port))[1]
+        ping = packed([("PING",)])
+        assert await connection.exchange(ping, 1, DEADLINE_S) == [b"PONG"]
         relay.cut()
         async with asyncio.timeout(DEADLINE_S):
-            while not connection._writer.transport.is_closing():
+            while connection.lost is None:
                 await asyncio.sleep(0.01)
+        connection.lost = None  # as if it had not been told yet
         try:
             with pytest.raises(ConnectionError):
-                await connection.send_command("PING")
+                await connection.exchange(ping, 1, DEADLINE_S)
         finally:
-            await pool.release(connection)
-            await pool.aclose()
+            connection.close()
             await relay.stop()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -31,7 +31,7 @@ def items() -> list[Item]:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
-    return measure(QUEUES, window_s=(STEPS - 1) * EVERY_S, every_s=EVERY_S, patience_s=120)
+    return measure(QUEUES, window_s=(STEPS - 1) * EVERY_S, every_s=EVERY_S, patience_s=240)
 
 
 def test_every_query_has_data(items: list[Item]) -> None:

@@ -27,7 +27,7 @@ async def send(to: str) -> None:
     print(f"sent to {to}")
 """
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class Dev:

@@ -51,8 +51,8 @@ async def test_once_prints_a_line_per_queue(emails: Bench, redis_url: str) -> No
     result = await call(redis_url, "--once")
     assert result.exit_code == 0
     heading, *lines = result.stdout.splitlines()
-    assert heading.split()[:5] == ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "DEAD"]
-    assert [line.split()[:5] for line in lines] == [["email-archive", *"1000"], ["emails", *"2101"]]
+    assert heading.split()[:6] == ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "BLOCKED", "DEAD"]
+    assert [line.split()[:6] for line in lines] == [["email-archive", *"10000"], ["emails", *"21001"]]
 
 
 async def test_once_with_a_queue_prints_its_workers_and_dead_tasks_too(emails: Bench, redis_url: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ferryman import Queue
+from ferryman import Queue, Workflow
 from ferryman.api.app import create_app
 from ferryman.api.settings import ApiSettings
 from ferryman.broker import Broker
@@ -207,17 +207,36 @@ async def test_more_tasks_or_bytes_than_one_request_may_bring_are_refused(api: A
     assert (await api.stats()).enqueued == 0
 
 
-async def test_a_task_can_be_cancelled_until_it_runs(api: Api) -> None:
+async def test_what_waits_is_cancelled_and_what_runs_in_a_thread_is_not(api: Api) -> None:
     await api.start_worker()
     await api.post("/tasks", task(id="running"))
     await api.link.run(Broker("emails").fetch("w1", 1))
     await api.post("/tasks", task(id="waiting"))
-    assert (await api.client.delete("/tasks/emails/waiting")).json() == {"id": "waiting", "outcome": "discarded"}
+    gone = (await api.client.delete("/tasks/emails/waiting")).json()
+    assert (gone["id"], gone["outcome"]) == ("waiting", "discarded")
     assert (await api.client.delete("/tasks/emails/waiting")).status_code == 404
     running = await api.client.delete("/tasks/emails/running")
-    assert (running.status_code, running.json()["outcome"]) == (409, "active")
+    assert (running.status_code, running.json()["outcome"]) == (409, "refused")
+    assert running.json()["type"] == "urn:ferryman:problem:task-cannot-stop"
+    assert "thread" in running.json()["detail"]
     assert (await api.client.get("/tasks/emails/waiting")).status_code == 404
     assert (await api.client.get("/tasks/emails/running")).json()["worker"] == "w1"
+
+
+async def test_the_worker_of_a_running_task_is_asked_to_stop_it(api: Api) -> None:
+    await api.post("/tasks", task(id="running", task="elsewhere"))
+    await api.start_worker()
+    await api.link.run(Broker("emails").fetch("w1", 1))
+    asked = await api.client.delete("/tasks/emails/running")
+    assert (asked.status_code, asked.json()["outcome"]) == (202, "cancelling")
+    assert await api.link.run(WorkerRegistry("emails").asked_to_stop("w1", ["running"])) == ["running"]
+    await api.link.run(Broker("emails").requeue("w1", [("running", 1)]))
+    seen = (await api.client.get("/tasks/emails/running")).json()
+    assert (seen["state"], seen["why"], seen["history"][0]["outcome"]) == ("discarded", "cancelled", "cancelled")
+    finished = await api.client.delete("/tasks/emails/running")
+    assert (finished.status_code, finished.json()["type"]) == (409, "urn:ferryman:problem:task-finished")
+    [listed] = (await api.client.get("/queues/emails/tasks", params={"state": "completed"})).json()["tasks"]
+    assert listed["state"] == "discarded"
 
 
 async def test_tasks_are_listed_by_state_in_pages(api: Api) -> None:
@@ -272,12 +291,12 @@ async def test_reset_needs_the_queues_name_and_says_what_it_discarded(api: Api) 
     for body in (None, {}, {"confirm": "sms"}):
         refused = await api.post("/queues/emails/reset", body)
         assert refused.status_code == 422
-        assert refused.json()["would_discard"] == {"waiting": 2, "delayed": 1, "dead": 1}
+        assert refused.json()["would_discard"] == {"blocked": 0, "waiting": 2, "delayed": 1, "dead": 1}
         assert '{"confirm": "emails"}' in refused.json()["detail"]
     done = (await api.post("/queues/emails/reset", {"confirm": "emails"})).json()
     assert done == {
         "queue": "emails",
-        "discarded": {"waiting": 2, "delayed": 1, "dead": 1},
+        "discarded": {"blocked": 0, "waiting": 2, "delayed": 1, "dead": 1},
         "active": 0,
         "complete": True,
     }
@@ -295,7 +314,7 @@ async def test_a_reset_can_be_looked_at_before(api: Api) -> None:
     preview = await api.client.get("/queues/emails/reset")
     assert preview.json() == {
         "queue": "emails",
-        "would_discard": {"waiting": 1, "delayed": 1, "dead": 1},
+        "would_discard": {"blocked": 0, "waiting": 1, "delayed": 1, "dead": 1},
         "active": 1,
         "confirm": "emails",
     }
@@ -397,3 +416,19 @@ async def test_openapi_describes_every_route_with_examples(api: Api) -> None:
                     assert set(response["content"]) == {"application/problem+json"}, (method, path, status)
     assert document["components"]["schemas"]["TaskRequest"]["examples"]
     assert (await api.client.get("/docs")).status_code == 200
+
+
+async def test_a_workflow_is_shown_with_its_nodes(api: Api, redis_url: str) -> None:
+    queue = Queue("emails", redis_url=redis_url)
+    flow = Workflow("f")
+    first = flow.add(queue.named("send"), name="first")
+    flow.add(queue.named("send"), name="second", after=[first])
+    await flow.enqueue()
+    seen = (await api.client.get("/workflows/emails/f")).json()
+    assert (seen["state"], [(node["name"], node["state"], node["after"]) for node in seen["nodes"]]) == (
+        "running",
+        [("first", "waiting", []), ("second", "blocked", ["first"])],
+    )
+    shown = (await api.client.get("/tasks/emails/f:second")).json()
+    assert (shown["workflow"], shown["waits_for"]) == ("f", "other nodes of workflow f")
+    assert (await api.client.get("/workflows/emails/nope")).status_code == 404

@@ -13,6 +13,8 @@ from ferryman_yard.api_process import ApiProcess
 from ferryman.inspector import Inspector
 from ferryman.link import Link
 
+pytestmark = pytest.mark.alone  # a thousand clients are a load for the whole machine
+
 CLIENTS = 1000
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 Start = Callable[..., subprocess.Popen[str]]
 

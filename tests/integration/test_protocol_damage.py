@@ -18,26 +18,57 @@ from ferryman_bench import Bench
 
 from ferryman import scripts
 from ferryman.call import Argument, Call, command
+from ferryman.ends import Ends
 from ferryman.errors import BrokerError, InvalidTask
+from ferryman.lane_figures import read_lanes
 from ferryman.manifest import Manifest
 from ferryman.policy import Claim
-from ferryman.protocol import Completion
+from ferryman.protocol import Completion, Step, kept_result
+from ferryman.schedule import Overlap, Schedule
 from ferryman.task import NewTask, TaskState
+from ferryman.terms import Terms
+from ferryman.timetable import Timetable
 from ferryman.workers import WorkerInfo
 
+UNDO = '{"name":"echo","args":"{}","options":""}'
+#: Three of the four nodes of a workflow: the first is held, the others wait for it, or for those that are to come.
+FLOW = [
+    Terms(flow="flow", node="a", nodes=4, next=["flow:b"], undo=UNDO, pin_ms=9_999, spec="{}"),
+    Terms(flow="flow", node="b", nodes=4, waits=True, ignores=True, spec="{}"),
+    Terms(flow="flow", node="c", nodes=4, waits=True, after=["flow:b", "flow:@"], sending=True, spec="{}"),
+]
+MORE = Terms(flow="flow", node="d", nodes=4, waits=True, after=["flow:a"], spec="{}")
 NEW = [
     NewTask("new-1", "echo", b"{}"),
     NewTask("new-2", "echo", b"{}", priority=1, unique="held"),
     NewTask("new-3", "echo", b"{}", delay_ms=1_000),
 ]
+LANED = [
+    NewTask("new-4", "echo", b"{}", terms=Terms(lane="a").encode()),
+    NewTask("new-5", "echo", b"{}", terms=Terms(lane="b").encode(), priority=1),
+    NewTask("new-6", "echo", b"{}", unique="throttled", terms=Terms(throttle_ms=9_999).encode()),
+    NewTask("new-7", "echo", b"{}", unique="debounced", terms=Terms(debounce_ms=9_999).encode()),
+]
+SCHEDULE = Schedule("beat", "echo", every_ms=1_000)
+ALONE = Schedule("alone", "echo", every_ms=1_000, overlap=Overlap.SKIP)
+SETTLED_MS = 1_000_000
 INFO = WorkerInfo("w3", "slot", "pod", 15_000, 1_000, 1, "app", "1")
 
 CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "enqueue": lambda b: b.broker.enqueue(NEW),
+    "enqueue to lanes": lambda b: b.broker.enqueue(LANED),
+    "complete one of a lane": lambda b: b.broker.complete("w1", [Completion("laned-1", 1)]),
+    "retry one of a lane": lambda b: b.broker.retry("w1", "laned-1", 1, delay_ms=10),
+    "requeue one of a lane": lambda b: b.broker.requeue("w1", [("laned-1", 1)]),
+    "cancel one of a lane": lambda b: b.broker.cancel("laned-3"),
+    "discard blocked": lambda b: b.broker.discard(TaskState.BLOCKED),
+    "mend_lanes": lambda b: b.broker.mend_lanes(),
+    "read_lanes": lambda b: read_lanes(b.name),
     "promote": lambda b: b.broker.promote(),
     "fetch": lambda b: b.broker.fetch("w2", 10),
     "fetch handed": lambda b: b.broker.fetch("w2", 1, "handed"),
     "complete": lambda b: b.broker.complete("w1", [Completion("held-1", 1), Completion("held-2", 1)]),
+    "complete with a result": lambda b: b.broker.complete("w1", [Completion("held-2", 1, 1, kept_result(9_999, b"1"))]),
     "retry": lambda b: b.broker.retry("w1", "held-2", 1, delay_ms=10),
     "park": lambda b: b.broker.retry("w1", "held-1", 1, delay_ms=10, spend=False, park=True),
     "dead_letter": lambda b: b.broker.dead_letter("w1", "held-2", 1, error="no"),
@@ -54,6 +85,21 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "discard completed": lambda b: b.broker.discard(TaskState.COMPLETED),
     "cancel": lambda b: b.broker.cancel("waits"),
     "trim": lambda b: b.broker.trim(),
+    "complete of a node": lambda b: b.broker.complete("w1", [Completion("flow:a", 1), Completion("held-2", 1)]),
+    "dead_letter of a node": lambda b: b.broker.dead_letter("w1", "flow:a", 1, error="no"),
+    "cancel of a node": lambda b: b.broker.cancel("flow:b"),
+    "enqueue of nodes": lambda b: b.broker.enqueue([NewTask("flow:d", "echo", b"{}", terms=MORE.encode())]),
+    "advance": lambda b: b.broker.advance(),
+    "start_flow": lambda b: b.broker.start_flow("flow"),
+    "expire": lambda b: b.broker.expire(),
+    "ask to stop": lambda b: b.broker.ask_to_stop("held-2"),
+    "retry of a cancelled task": lambda b: b.broker.retry("w1", "stopped", 1, delay_ms=10),
+    "dead_letter of a cancelled task": lambda b: b.broker.dead_letter("w1", "stopped", 1, error="no"),
+    "crash of a cancelled task": lambda b: b.broker.crash("w1", "stopped", 1, reason="SIGKILL"),
+    "requeue of a cancelled task": lambda b: b.broker.requeue("w1", [("stopped", 1), ("held-2", 1)]),
+    "attend": lambda b: Ends(b.name).attend(["waits", "held-2", "done", "buried"], "waiter"),
+    "asked_to_stop": lambda b: b.workers.asked_to_stop("w1", ["stopped", "held-2"]),
+    "progress": lambda b: b.workers.progress("w1", [Step("held-2", 1, b'{"done":1}')]),
     "register": lambda b: b.workers.register(INFO, Manifest("app", {})),
     "beat": lambda b: b.workers.beat("w1", 15_000),
     "unregister": lambda b: b.workers.unregister("w2"),
@@ -70,12 +116,24 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "holding": lambda b: b.workers.holding("w1"),
     "list": lambda b: b.workers.list(),
     "look": lambda b: b.workers.look(),
+    "fire": lambda b: Timetable("bench").fire(SCHEDULE, SETTLED_MS, SETTLED_MS + 1),
+    "fire one that overlaps": lambda b: Timetable("bench").fire(ALONE, SETTLED_MS, SETTLED_MS + 1),
+    "pass over": lambda b: Timetable("bench").pass_over(SCHEDULE, SETTLED_MS, SETTLED_MS + 1),
+    "begin": lambda b: Timetable("bench").begin(Schedule("new", "echo", every_ms=1_000)),
+    "agree": lambda b: Timetable("bench").agree(1),
 }
 
 #: Commands by which a script may read a hash: of these two the fields stand in its text; the others read all or none.
 NAMED, WHOLE = {"HGET", "HMGET"}, {"HGETALL", "HLEN"}
 #: All else that scripts say to Redis; what a key of the wrong type or a strange entry does to it is tried.
 OTHERS = {
+    "SADD",
+    "SCARD",
+    "SPOP",
+    "SREM",
+    "RPOP",
+    "LPOP",
+    "PEXPIRE",
     *("TIME", "EXISTS", "GET", "SET", "DEL", "UNLINK", "HSET", "HSETNX", "HDEL", "HINCRBY"),
     *("LLEN", "LRANGE", "LPOS", "LPUSH", "RPUSH", "LREM", "LTRIM"),
     *(
@@ -88,6 +146,7 @@ OTHERS = {
         "ZRANGEBYSCORE",
         "ZREM",
         "ZREMRANGEBYRANK",
+        "ZREMRANGEBYSCORE",
         "ZPOPMIN",
     ),
 }
@@ -100,11 +159,12 @@ def text_of(script: str) -> str:
 
 
 def fields_read(script: str) -> Iterator[tuple[str, str]]:
-    """(name of the hash's key, or its place such as KEYS[2]; field), where both stand in the text."""
+    """(name of the hash's key, its place such as KEYS[2], or its role; field), where both stand in the text."""
     text = text_of(script)
-    aliases = dict(re.findall(r"local (\w+) = (\w+) \.\. ", text))
-    for key, rest in re.findall(r"call\('(?:HGET|HMGET)', ([\w\[\]]+)(?: \.\. [^,]+)?, ([^)]*)\)", text):
-        yield from ((aliases.get(key, key), field) for field in re.findall(r"'(\w+)'", rest))
+    aliases = {name: role or key for name, key, role in re.findall(r"local (\w+) = (\w+) \.\. (?:'(\w+))?", text)}
+    read = r"call\('(?:HGET|HMGET)', ([\w\[\]#]+)(?: \.\. (?:'([\w-]+))?[^,]*)?, ([^)]*)\)"
+    for key, role, rest in re.findall(read, text):
+        yield from ((role or aliases.get(key, key), field) for field in re.findall(r"'(\w+)'", rest))
 
 
 def role_of(key: str) -> str:
@@ -132,20 +192,39 @@ async def make_busy(bench: Bench) -> None:
     await bench.enqueue("held-1", priority=1)
     await bench.enqueue("held-2", unique="held")
     await bench.fetch("w1", 2)
+    await bench.run(bench.policy.write({"lane_concurrency": 3, "lane_rate_count": 2, "lane_rate_ms": 600_000}, 1))
+    await bench.hold_active("w1", "laned-1", terms=Terms(lane="a").encode())
+    await bench.enqueue("laned-2", "laned-3", "laned-4", terms=Terms(lane="a").encode())
     await bench.finish("done")
+    [held] = await bench.hold_active("w1", "with-result")
+    await bench.run(bench.broker.complete("w1", [Completion(held.id, held.token, 1, kept_result(600_000, b"1"))]))
+    await bench.hold_active("w1", "stopped", unique="stopped", terms=Terms(keep=True, expires_ms=1).encode())
+    await bench.run(bench.broker.ask_to_stop("stopped"))
     await bench.bury("buried", unique="buried")
+    await bench.hold_active("w1", "flow:a", priority=9, terms=FLOW[0].encode())
+    for node in FLOW[1:]:
+        await bench.enqueue(f"flow:{node.node}", terms=node.encode())
+    await bench.write("RPUSH", bench.keys.flow_steps, "release flow:x", "end flow", "x")
     await bench.enqueue("ranked", priority=5, delay_ms=10)
     await bench.enqueue("due", delay_ms=20)
     await bench.enqueue("handed")
     await bench.hand()
     await bench.enqueue("urgent", priority=3)
     await bench.enqueue("waits", "waits-too")
+    await bench.enqueue("too-late", terms=Terms(expires_ms=1).encode())
+    await bench.enqueue("too-late-too", terms=Terms(expires_ms=1).encode(), delay_ms=600_000)
+    await bench.run(Ends(bench.name).attend(["held-2", "stopped", "waits"], "waiter"))
     await bench.run(bench.broker.recover_handed())
     await bench.run(bench.policy.write({"completed_ms": 5, "completed_max": 5, "dead_ms": 5, "crashes_max": 2}, 1))
     await bench.run(bench.policy.write({"recoveries_max": 9, "vouch_max_ms": 9, "hold": 0}, 1))
     await bench.run(bench.policy.claim(Claim("c", "n", "q", "uid-1"), 600_000))
     await bench.run(bench.workers.drain(["w1"], 600_000))
     await bench.run(bench.workers.vouch(["w1"], 600_000))
+    await bench.run(Timetable("bench").publish([SCHEDULE, ALONE]))
+    await bench.write("HSET", bench.keys.schedules, "code:ab", "[]", "code:cd", "[]", "code", "ab")
+    for schedule in (SCHEDULE, ALONE):
+        record = f"{schedule.key}|{SETTLED_MS}|{SETTLED_MS}|held-2"
+        await bench.write("HSET", bench.keys.fired, schedule.name, record)
     await bench.clock.advance(3_000)
     await bench.write("ZADD", bench.keys.workers, 0, "gone")
     await bench.write("HSET", bench.keys.worker("gone"), "held", 2)
@@ -158,6 +237,7 @@ READERS: dict[bytes, tuple[tuple[Argument, ...], Callable[[Any], Any]]] = {
     b"list": (("LRANGE", 0, -1), list),
     b"zset": (("ZRANGE", 0, -1, "WITHSCORES"), list),
     b"string": (("GET",), bytes),
+    b"set": (("SMEMBERS",), sorted),
 }
 
 
@@ -251,7 +331,7 @@ async def test_a_key_of_the_wrong_type(frozen: Frozen, name: str) -> None:
 async def test_garbage_in_a_field(frozen: Frozen, name: str, garbage: str) -> None:
     call = CALLS[name](frozen.bench)
     for key, present in (await frozen.hashes()).items():
-        read = {field for hash, field in fields_read(call.script) if roles(call)[hash] == role_of(key)}
+        read = {field for hash, field in fields_read(call.script) if roles(call).get(hash, hash) == role_of(key)}
         for field in sorted(present | read):
             await frozen.act(name, key, ("HSET", key, field, garbage))
 
@@ -286,12 +366,13 @@ async def test_the_damage_reaches_all_that_any_script_reads(frozen: Frozen) -> N
     for call in called:
         text = text_of(call.script)
         said = re.findall(r"call\('(\w+)'", text)
-        assert {role_of(key) for key in call.keys} <= known, f"{call.script} reads a key that the busy queue has not"
-        assert len(said) == len(re.findall(r"\bp?call\((?!score|tonumber)", text)), (
+        asked = {role_of(key) for key in call.keys} - {""}
+        assert asked <= known, f"{call.script} reads a key that the busy queue has not"
+        assert len(said) == len(re.findall(r"\bp?call\((?!score|tonumber|cjson)", text)), (
             f"{call.script} has a call we cannot read"
         )
         assert set(said) <= NAMED | WHOLE | OTHERS, f"{call.script} reads in a way that is not known here"
         for hash, _ in fields_read(call.script):
-            assert roles(call)[hash] in present, (
+            assert roles(call).get(hash, hash) in present, (
                 f"{call.script} reads fields of {hash}, a hash that the busy queue has not"
             )

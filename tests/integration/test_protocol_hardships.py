@@ -29,6 +29,8 @@ from ferryman.call import command
 from ferryman.errors import QueueFull
 from ferryman.link import Link
 
+pytestmark = pytest.mark.alone  # workers whose promise is a few seconds keep it only on a machine that lets them run
+
 #: How long Redis is frozen, and the silence that a worker promises not to exceed: longer than any reply is waited for
 #: (10 s), and four times the promise. FERRYMAN_FREEZE=60 runs it with the default promise of 15 s.
 FREEZE_S = float(os.environ.get("FERRYMAN_FREEZE", "11"))

@@ -22,6 +22,8 @@ from ferryman.call import command
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 
+pytestmark = pytest.mark.alone  # fifty thousand tasks at once are a load for the whole machine
+
 
 @pytest.fixture
 def start(start: Start, redis_url: str) -> Start:

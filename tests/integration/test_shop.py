@@ -58,6 +58,7 @@ def env(redis_url: str, tmp_path: Path) -> dict[str, str]:
         "FERRYMAN_RUN_DIR": str(tmp_path),
         "FERRYMAN_TERMINATION_LOG": str(tmp_path / "termination-log"),
         "PYTHONPATH": str(_SHOP),
+        "DJANGO_SETTINGS_MODULE": "djangoshop.settings",
         "SHOP_DATABASE": str(tmp_path / "shop.sqlite3"),
     }
 
@@ -75,10 +76,10 @@ async def test_a_django_handler_finds_its_row_in_a_real_worker(
     start: Start, real_link: Link, env: dict[str, str]
 ) -> None:
     def django(program: str) -> str:
-        words = [sys.executable, "-c", f"from djangoshop import worker\n{program}"]
+        words = [sys.executable, "-c", f"import django\ndjango.setup()\n{program}"]
         return subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
 
-    shop = Shop(start, real_link, env, "djangoshop", "djangoshop.worker")
+    shop = Shop(start, real_link, env, "djangoshop", "ferryman.django.app")
     django("from django.core.management import call_command\ncall_command('migrate', run_syncdb=True, verbosity=0)")
     orders = "from djangoshop.models import Order\n"
     django(orders + "Order.objects.create(pk=1, email='ada@example.com', cents=1)")

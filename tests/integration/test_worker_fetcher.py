@@ -119,8 +119,7 @@ async def crew(bench: Bench, slots: int = 2) -> AsyncIterator[Crew]:
 
 
 def _url(link: Link) -> str:
-    options = link.client.connection_pool.connection_kwargs
-    return f"redis://{options['host']}:{options['port']}/{options['db']}"
+    return f"redis://{link.address}"
 
 
 async def test_an_idle_worker_is_handed_a_task_and_completes_it(real_bench: Bench) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, assert_type
 
-from ferryman import Context, Enqueued, Queue, Retry, WorkItem, context
+from ferryman import Cancellation, Context, Enqueued, Queue, Retry, TaskRef, WorkItem, context
 
 
 class Deps:
@@ -61,13 +61,19 @@ def tick(ctx: Context[None]) -> None: ...
 
 
 async def producers_give_everything_but_the_context() -> None:
-    assert_type(await send.enqueue("a@example.com", subject="hi"), Enqueued)
-    assert_type(await send.enqueue(to="a@example.com"), Enqueued)
-    assert_type(send.enqueue_sync("a@example.com"), Enqueued)
+    assert_type(await (await send.enqueue("a@example.com", subject="hi")).result(timeout="10s"), int)
+    by_hand: TaskRef[Coroutine[Any, Any, int]] = await send.enqueue(to="a@example.com")
+    assert_type(await by_hand.result(), int)
+    assert_type(send.enqueue_sync("a@example.com").result_sync(), int)
+    assert_type(await (await crunch.enqueue([1])).result(), float)
+    assert_type(await crunch.ref("task-1").result(), float)
+    assert_type((await send.enqueue("a")).created, bool)
     assert_type(send.task("a@example.com"), WorkItem)
     assert_type(await emails.enqueue_many(send.task(to=to) for to in ("a", "b")), list[Enqueued])
-    assert_type(await send.options(delay="10s", priority=5, unique="hi:42").enqueue(to="a"), Enqueued)
-    assert_type(await emails.enqueue("elsewhere", {"to": "a"}, priority=3), Enqueued)
+    later = await send.options(delay="10s", priority=5, unique="hi:42", keep_result="1h", expires="1d").enqueue(to="a")
+    assert_type(await later.result(), int)
+    assert_type(await later.cancel(), Cancellation)
+    assert_type(await (await emails.enqueue("elsewhere", {"to": "a"}, priority=3)).result(), Any)
     await bare.enqueue("a", copies=2)
     await crunch.enqueue([1, 2])
     await nothing.enqueue()

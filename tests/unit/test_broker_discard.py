@@ -123,7 +123,7 @@ async def test_discard_by_id_keeps_to_its_state(bench: Bench) -> None:
 async def test_active_tasks_are_not_discarded(bench: Bench) -> None:
     await bench.hold_active("w", "t")
     async with bench.changes() as changes:
-        with pytest.raises(BrokerRefused, match="only waiting, delayed, dead and completed"):
+        with pytest.raises(BrokerRefused, match="only waiting, delayed, blocked, dead and completed"):
             await bench.run(bench.broker.discard(TaskState.ACTIVE))
         assert (await bench.run(bench.broker.discard(TaskState.ACTIVE, ["t"]))).ids == []
     assert changes == {}

@@ -9,7 +9,7 @@ import pytest
 from ferryman_bench import MOMENT, Bench, past_run
 
 from ferryman.call import Call
-from ferryman.protocol import Completion, ExitReply, Outcomes
+from ferryman.protocol import Completion, ExitReply, Outcomes, kept_result
 
 Exit = Callable[[Bench, str, str, int], Call[Any]]
 
@@ -32,7 +32,7 @@ async def test_complete_keeps_the_status_and_forgets_the_payload(bench: Bench) -
     held = await bench.hold_active("w", "a", "b", "c", options=b"{}")
 
     async with bench.changes() as changes:
-        done = [Completion("a", held[0].token, 30, b'"ok"'), Completion("c", held[2].token, 12)]
+        done = [Completion("a", held[0].token, 30, kept_result(60_000, b'"ok"')), Completion("c", held[2].token, 12)]
         reply = await bench.run(bench.broker.complete("w", done))
 
     assert (reply.reply, reply.not_held) == (ExitReply.OK, [])
@@ -40,7 +40,8 @@ async def test_complete_keeps_the_status_and_forgets_the_payload(bench: Bench) -
     assert changes == {
         "active:w": ["b"],
         "completed": ["a", "c"],
-        "task:a": {**status, "result": '"ok"'},
+        "task:a": status,
+        "result:a": '="ok"',
         "task:c": status,
         "stats": {"completed": "2", "run_ms": "42"},
     }

@@ -17,9 +17,9 @@ async def test_the_json_of_stats_has_exactly_the_promised_fields(bench: Bench) -
     await bench.enqueue("a")
 
     assert (await bench.stats()).to_json_dict() == {
-        "queue": "bench", "waiting": 1, "active": 0, "delayed": 0, "dead": 0, "completed": 0, "failed": 0,
-        "retried": 0, "recovered": 0, "discarded": 0, "enqueued": 1, "workers": 0, "parked": 0,
-        "oldest_waiting_s": pytest.approx(0, abs=2), "unaccounted": 0,
+        "queue": "bench", "waiting": 1, "active": 0, "delayed": 0, "blocked": 0, "dead": 0, "completed": 0, "failed": 0,
+        "retried": 0, "recovered": 0, "discarded": 0, "cancelled": 0, "expired": 0, "enqueued": 1,
+        "workers": 0, "parked": 0, "oldest_waiting_s": pytest.approx(0, abs=2), "unaccounted": 0,
     }  # fmt: skip
 
 

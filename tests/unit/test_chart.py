@@ -67,16 +67,21 @@ def environment(workload: Object) -> dict[str, str]:
 # The CRD
 
 
-def test_the_crd_is_the_one_in_manifests() -> None:
-    source, copy = ROOT / "manifests" / "crd.yaml", CHART / "files" / "crd.yaml"
+KINDS = {"taskqueues": "crd.yaml", "taskschedules": "crd-taskschedule.yaml"}
+
+
+@pytest.mark.parametrize("file", KINDS.values())
+def test_the_crd_is_the_one_in_manifests(file: str) -> None:
+    source, copy = ROOT / "manifests" / file, CHART / "files" / file
     assert copy.read_bytes() == source.read_bytes(), f"run: cp {source.relative_to(ROOT)} {copy.relative_to(ROOT)}"
 
 
-def test_the_crd_is_rendered_unchanged_but_kept_at_uninstall() -> None:
-    crd = find(value_set("local-values.yaml"), "CustomResourceDefinition", "taskqueues.ferryman.dev")
+@pytest.mark.parametrize(("plural", "file"), KINDS.items())
+def test_the_crd_is_rendered_unchanged_but_kept_at_uninstall(plural: str, file: str) -> None:
+    crd = find(value_set("local-values.yaml"), "CustomResourceDefinition", f"{plural}.ferryman.dev")
     crd = json.loads(json.dumps(crd))
     assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    assert crd == yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
+    assert crd == yaml.safe_load((ROOT / "manifests" / file).read_text())
 
 
 # Values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -22,10 +23,7 @@ COMMANDS = (
 @pytest.fixture
 def only_root_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a venv with nothing but the library."""
-    own: Mapping[str, EntryPoint] = {
-        name: point for name, point in catalogue.installed().items() if point.value.startswith("ferryman.cli.")
-    }
-    monkeypatch.setattr(main, "installed", lambda: own)
+    monkeypatch.setattr(catalogue, "find_spec", lambda package: find_spec(package) if package == "ferryman" else None)
 
 
 def test_help_lists_every_command_once() -> None:
@@ -64,11 +62,25 @@ def test_help_says_which_commands_are_not_installed() -> None:
 
 
 def test_a_command_whose_module_cannot_be_imported_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("worker", "ferryman_of_another_time:worker", catalogue.GROUP)
-    monkeypatch.setattr(main, "installed", lambda: {"worker": broken})
+    broken = catalogue.Known("Run", "Run the tasks of a queue.", "ferryman.of_another_time:worker")
+    monkeypatch.setattr(main, "KNOWN", {"worker": broken})
     result = CliRunner().invoke(root, ["worker"])
     assert result.exit_code == 1
-    assert "cannot be loaded: No module named 'ferryman_of_another_time'" in result.output
+    assert "cannot be loaded: No module named 'ferryman.of_another_time'" in result.output
+
+
+def test_other_distributions_bring_commands_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("figures", "ferryman.cli.stats:stats", catalogue.GROUP)
+    monkeypatch.setattr(main, "brought", lambda: {"figures": point})
+    assert "Show the figures of" in CliRunner().invoke(root, ["figures", "--help"]).output
+    assert "figures" in CliRunner().invoke(root, ["--help"]).output.partition("More:")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_code_where_the_catalogue_says(name: str) -> None:
+    command = main.FerrymanGroup().get_command(click.Context(root), name)
+    assert command is not None
+    assert command.name == {"reset": "purge"}.get(name, name)
 
 
 def test_a_mistyped_command_is_wrong_usage_and_names_the_nearest() -> None:
@@ -97,4 +109,4 @@ def test_a_command_imports_no_framework_before_it_needs_one(module: str) -> None
     loaded = set(
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     )
-    assert not loaded & {"fastapi", "pydantic", "uvicorn", "textual", "watchfiles", "prometheus_client"}
+    assert not loaded & {"fastapi", "pydantic", "uvicorn", "textual", "watchfiles", "prometheus_client", "redis"}

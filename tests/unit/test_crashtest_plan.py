@@ -8,7 +8,16 @@ import pytest
 
 from ferryman.crashtest.kills import KILLS
 from ferryman.crashtest.kinds import DEFAULT_KINDS, KINDS, LINK_KINDS, REDIS
-from ferryman.crashtest.plan import DICE_SIDES, RESPITE_MS, KindOfKill, Order, last_ms, plan_kills, plan_tasks
+from ferryman.crashtest.plan import (
+    DICE_SIDES,
+    RESPITE_MS,
+    KindOfKill,
+    Order,
+    last_ms,
+    plan_flows,
+    plan_kills,
+    plan_tasks,
+)
 
 ALL = [KILLS[name].plan(15_000) for name in KINDS]
 
@@ -87,3 +96,12 @@ def test_a_hundred_kills_take_minutes_and_not_hours(seed: int) -> None:
 
 def _idle_at(order: Order, at_ms: int, kinds: dict[str, KindOfKill]) -> bool:
     return kinds[order.kind].idles and order.at_ms <= at_ms < order.at_ms + order.lasts_ms
+
+
+def test_a_tenth_of_the_tasks_are_workflows_half_of_them_chains() -> None:
+    flows = plan_flows(1, 1_000, 50)
+    assert flows == plan_flows(1, 1_000, 50)
+    assert sum(len(flow.nodes) for flow in flows) == 100
+    waits_for = [[len(after) for _, after in flow.nodes] for flow in flows]
+    assert waits_for == [[0, 1, 1, 1, 1], [0, 0, 0, 0, 4]] * 10
+    assert len({task.id for flow in flows for task, _ in flow.nodes}) == 100

@@ -51,7 +51,7 @@ RUNS = [
 
 
 #: Nothing is left.
-STATS = QueueStats("crash-test-1", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, False, 0, None, 0, 0, 0, False, 0)
+STATS = QueueStats("crash-test-1", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, False, 0, None, 0, 0, 0, False, 0)
 
 
 def outcome(settings: Settings = SETTINGS) -> Outcome:

@@ -54,6 +54,7 @@ AGAIN = run("w1.1", 7_000, 7_050)
         ([run("w0.1", 2_000, 2_050), AGAIN], DONE, Fate.DONE_AGAIN),
         ([], LastSeen(TaskState.WAITING), Fate.WAITING),
         ([], LastSeen(TaskState.DELAYED), Fate.DELAYED),
+        ([], LastSeen(TaskState.BLOCKED), Fate.BLOCKED),
         ([run("w0.1", 2_000)], LastSeen(TaskState.ACTIVE), Fate.ACTIVE),
         ([run("w0.1", 2_000)], LastSeen(TaskState.DEAD, crashes=3), Fate.DEAD),
         # It ended, yet it is going to run again: what Redis says counts.
@@ -246,3 +247,26 @@ def test_what_ends_by_itself_after_a_sigterm_waits_for_no_recovery() -> None:
 def test_the_spread_shows_measured_values() -> None:
     assert Spread.of([float(n) for n in range(1, 201)]) == Spread(200, 100.0, 198.0, 200.0)
     assert Spread.of([]) == Spread(0, 0.0, 0.0, 0.0)
+
+
+def of(task_id: str, start: float, end: float) -> Execution:
+    return Execution(task_id, f"w0.1/{start}", 1, "w0.1", 100, start, end, Ending.END)
+
+
+@pytest.mark.parametrize(
+    ("join", "released", "problem"),
+    [
+        (of("join", 2_200, 2_300), 1, ""),
+        (of("join", 2_200, 2_300), 2, "1 nodes of workflows that were not released exactly once"),
+        (of("join", 2_200, 2_300), 0, "1 nodes of workflows that were not released exactly once"),
+        (of("join", 2_050, 2_300), 1, "1 nodes of workflows that began before those that they wait for had ended"),
+    ],
+)
+def test_a_join_is_released_once_and_begins_after_all_that_it_waits_for(
+    join: Execution, released: int, problem: str
+) -> None:
+    runs = [of("a", 2_000, 2_010), of("b", 2_000, 2_100), join]
+    finals = {"a": DONE, "b": DONE, "join": LastSeen(TaskState.COMPLETED, released=released)}
+    found = judge(dict.fromkeys(finals, ACCEPTED_MS), runs, (), finals, 0, joins={"join": ("a", "b")})
+    assert list(found.problems) == ([problem] if problem else [])
+    assert found.released_once == int(released == 1)

@@ -28,8 +28,18 @@ from ferryman.workers import WorkerRow
 def stats(queue: str = "emails", now_ms: int = 1_000, **figures: Any) -> QueueStats:
     nothing = dict.fromkeys(
         (
-            *("waiting", "active", "delayed", "dead", "completed", "failed", "retried", "recovered", "discarded"),
-            *("enqueued", "workers", "parked", "unaccounted", "due_soon", "run_ms_total", "unspent", "orphaned"),
+            *("waiting", "active", "delayed", "blocked", "dead", "completed", "failed", "retried", "recovered"),
+            *(
+                "discarded",
+                "enqueued",
+                "workers",
+                "parked",
+                "unaccounted",
+                "due_soon",
+                "run_ms_total",
+                "unspent",
+                "orphaned",
+            ),
         ),
         0,
     )

@@ -10,12 +10,18 @@ from typing import Any
 import pytest
 import yaml
 from ferryman_operator.conditions import Findings, conditions
+from ferryman_operator.schedule_spec import read_schedule
 from ferryman_operator.spec import TaskQueueSpec
+
+from ferryman.occurrences import Dst
+from ferryman.schedule import Misfire, Overlap
 
 ROOT = Path(__file__).parents[2]
 CRD = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
+SCHEDULE_CRD = yaml.safe_load((ROOT / "manifests" / "crd-taskschedule.yaml").read_text())
 VERSION = CRD["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+SCHEDULE_SCHEMA = SCHEDULE_CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 INSTALL = [
     document
     for path in sorted((ROOT / "manifests" / "install").glob("*.yaml"))
@@ -32,9 +38,10 @@ def fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, A
 
 
 FIELDS = [one for part in ("spec", "status") for one in fields(SCHEMA["properties"][part], part)]
+OF_SCHEDULES = [one for part in ("spec", "status") for one in fields(SCHEDULE_SCHEMA["properties"][part], part)]
 
 
-@pytest.mark.parametrize(("path", "field"), FIELDS, ids=[path for path, _ in FIELDS])
+@pytest.mark.parametrize(("path", "field"), FIELDS + OF_SCHEDULES, ids=[path for path, _ in FIELDS + OF_SCHEDULES])
 def test_kubectl_explain_says_something_about_every_field(path: str, field: dict[str, Any]) -> None:
     assert field.get("description", "").endswith((".", ".)")), f"{path} has no description that is a sentence"
 
@@ -46,8 +53,9 @@ def rules(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, st
         yield from rules(field, f"{path}.{name}" if path else name)
 
 
-def test_every_refusal_names_its_field() -> None:
-    for path, rule in rules(SCHEMA, ""):
+@pytest.mark.parametrize("schema", [SCHEMA, SCHEDULE_SCHEMA], ids=["TaskQueue", "TaskSchedule"])
+def test_every_refusal_names_its_field(schema: dict[str, Any]) -> None:
+    for path, rule in rules(schema, ""):
         name = path + rule.get("fieldPath", "") if path else "metadata.name"
         assert rule["message"].startswith(name), f"{rule['rule']} does not begin with {name}"
 
@@ -91,6 +99,19 @@ def test_the_crd_names_every_condition() -> None:
         assert condition["type"] in said
 
 
+def test_the_crd_and_the_operator_agree_on_every_default_of_a_schedule() -> None:
+    required = {"queueRef": {"name": "q"}, "task": "t", "cron": "@daily"}
+    bare = {"metadata": {"name": "s"}, "spec": required}
+    filled = {"metadata": {"name": "s"}, "spec": defaults(SCHEDULE_SCHEMA["properties"]["spec"]) | required}
+    assert len(filled["spec"]) > len(required)
+    assert read_schedule(filled) == read_schedule(bare)
+
+
+def test_the_crd_knows_the_words_that_a_schedule_has() -> None:
+    spec = SCHEDULE_SCHEMA["properties"]["spec"]["properties"]
+    assert [spec[name]["enum"] for name in ("dst", "misfire", "overlap")] == [list(Dst), list(Misfire), list(Overlap)]
+
+
 def test_the_quickstart_fits_the_schema() -> None:
     body = yaml.safe_load((ROOT / "examples" / "quickstart" / "taskqueue.yaml").read_text())
     spec = TaskQueueSpec.from_body(body | {"metadata": body["metadata"] | {"namespace": "default", "uid": "u"}})
@@ -122,10 +143,13 @@ def test_the_operator_asks_for_no_more_than_it_uses() -> None:
     allowed = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
     source = (ROOT / "operator" / "src" / "ferryman_operator" / "cluster.py").read_text()
     words = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
-    plurals = {"taskqueues", "deployments", "cronjobs", "poddisruptionbudgets", "podmonitors", "pods"}
+    plurals = {"taskqueues", "deployments", "cronjobs", "poddisruptionbudgets", "podmonitors", "pods", "taskschedules"}
     assert plurals <= words
-    assert set(allowed) == plurals | {"taskqueues/status", "taskqueues/scale", "secrets", "events", "leases"}
+    assert set(allowed) == plurals | {
+        *("taskqueues/status", "taskqueues/scale", "taskschedules/status", "secrets", "events", "leases")
+    }
     assert allowed["secrets"] == {"get"}
     assert allowed["pods"] == {"list", "watch"}
     assert allowed["taskqueues"] == {"list", "watch", "patch"}
+    assert allowed["taskschedules"] == {"list", "watch"}
     assert not any("*" in verbs for verbs in allowed.values())

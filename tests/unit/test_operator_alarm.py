@@ -54,4 +54,5 @@ async def test_only_the_end_of_a_process_rings() -> None:
     ]
     for body, rings in steps:
         world.observe(Kind.POD, "MODIFIED", body)
-        assert (await rested(world.alarm, 1) < 0.9) is rings
+        for_s = 30 if rings else 2 * APART_S
+        assert (await rested(world.alarm, for_s) < for_s) is rings

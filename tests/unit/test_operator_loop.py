@@ -15,6 +15,7 @@ from ferryman_operator.endpoints import Endpoints
 from ferryman_operator.loop import DeadWatch, Loop
 from ferryman_operator.metrics import Metrics
 from ferryman_operator.reporter import Reporter
+from ferryman_operator.schedules import Schedules
 from ferryman_operator.settings import OperatorSettings
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind, World
@@ -72,6 +73,7 @@ class Passes:
 
     def __init__(self) -> None:
         self.ran: list[tuple[list[str], bool]] = []
+        self.schedules: Schedules
 
     async def run(self, link: Any, queues: Sequence[Tracked], leads: Callable[[], bool]) -> None:
         self.ran.append(([tracked.name for tracked in queues], leads()))
@@ -93,6 +95,7 @@ class Stage:
         children = Children(self.world, Applier(api, self.world), settings)
         metrics, endpoints = Metrics(self.tracked, self.world), Endpoints(api)
         reporter = Reporter(self.world, api)
+        self.passes.schedules = Schedules(self.world, api, reporter.events, settings.redis_timeout_s)
         self.loop = Loop(
             self.tracked, self.world, api, children, reporter, endpoints, passes, metrics, settings, lead
         )  # fmt: skip

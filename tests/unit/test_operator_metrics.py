@@ -18,7 +18,7 @@ from ferryman.inspector import Inspector
 
 URL = "redis://r:6379/0"
 STATS = replace(
-    Inspector("emails").stats().read([0] * 12),
+    Inspector("emails").stats().read([0] * 14),
     waiting=11,
     dead=12,
     oldest_waiting_s=13.5,
@@ -27,6 +27,7 @@ STATS = replace(
     hold=True,
     recovered=16,
     dead_by_crash=17,
+    lanes_held_back=27,
 )
 
 
@@ -71,6 +72,7 @@ def test_each_figure_is_what_was_measured_decided_or_asked_for() -> None:
         "queue_oldest_waiting_seconds": 13.5,
         "queue_target_latency_seconds": 21,
         "queue_unaccounted": -14,
+        "queue_lanes_blocked": 27,
         "queue_hold": 1,
         "queue_workers": 15,
         "queue_scheduler_ready": 26,

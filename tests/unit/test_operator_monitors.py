@@ -67,6 +67,30 @@ async def test_a_scheduler_that_nobody_needs_takes_its_monitor_along(scene: Scen
     assert (Kind.DEPLOYMENT, SCHEDULER) not in scene.cluster.objects
 
 
+async def test_those_that_were_made_go_when_the_settings_say_so_and_no_others(scene: Scene, fake_link: Link) -> None:
+    class Unwanted(Scene):
+        settings = OperatorSettings(scheduler_image="s:1", pod_monitors=MonitorSettings(enabled=False))
+
+    after = Unwanted(fake_link)  # the operator that starts with the new settings
+    after.children.pod_monitors = True
+    found = {key: body for key, body in scene.cluster.objects.items() if key[0] is Kind.POD_MONITOR}
+    [example, *_] = found.values()
+    others = {**example, "metadata": {**example["metadata"], "name": "somebodys", "uid": "s", "ownerReferences": []}}
+    found[Kind.POD_MONITOR, "somebodys"] = others
+    after.cluster.objects |= found
+    for body in found.values():
+        after.world.put(Kind.POD_MONITOR, body)
+    after.cluster.writes.clear()
+    for _ in range(2):
+        await after.children.remove_unwanted_monitors()
+    assert monitors(after).keys() == {"somebodys"}
+    assert len(after.cluster.writes) == 2  # each is deleted once
+
+    scene.world.put(Kind.POD_MONITOR, others)
+    await scene.children.remove_unwanted_monitors()
+    assert monitors(scene).keys() == {"q-worker", SCHEDULER}
+
+
 def taskqueue(name: str) -> TaskQueueSpec:
     spec = {"redis": {"url": REDIS}, "worker": {"image": "acme:1", "app": "acme.tasks"}}
     return TaskQueueSpec.from_body({"metadata": {"uid": f"uid-{name}", "namespace": "ns", "name": name}, "spec": spec})

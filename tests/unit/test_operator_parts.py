@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from ferryman_operator.world import Kind, World
 
 from ferryman.errors import BrokerRefused, BrokerUnavailable, ProtocolMismatch
 from ferryman.inspector import Inspector
-from ferryman.link import Link
+from ferryman.link import Link, translate
 from ferryman.settings import BadSetting
+from ferryman.wire import NotAdmitted, Refusal
 
 
 def body(name: str, version: int, namespace: str = "ns") -> dict[str, Any]:
@@ -102,6 +104,11 @@ def caused(error: Exception, cause: BaseException) -> Exception:
     return error
 
 
+def told(error: Exception) -> Exception:
+    """As a link raises it."""
+    return caused(translate(error, "r:6379/0"), error)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -109,7 +116,11 @@ def caused(error: Exception, cause: BaseException) -> Exception:
         (caused(BrokerUnavailable("x"), socket.gaierror()), "NameNotResolved"),
         (caused(BrokerUnavailable("x"), TimeoutError()), "Timeout"),
         (TimeoutError(), "Timeout"),
-        (BrokerUnavailable("NOAUTH Authentication required."), "AuthenticationFailed"),
+        (told(NotAdmitted("WRONGPASS invalid username-password pair")), "AuthenticationFailed"),
+        (told(Refusal("NOAUTH Authentication required.")), "AuthenticationFailed"),
+        (told(Refusal("NOPERM this user has no permissions to run it")), "AuthenticationFailed"),
+        (told(Refusal("LOADING Redis is loading the dataset in memory")), "Loading"),
+        (told(Refusal("MISCONF it can't write its disk")), "WritesRefused"),
         (BrokerUnavailable("connection closed"), "ConnectionFailed"),
         (BrokerRefused("WRONGTYPE"), "Refused"),
         (ProtocolMismatch(1, 4), "ProtocolMismatch"),
@@ -169,5 +180,20 @@ async def test_health_fails_when_no_pass_ends() -> None:
     assert (await get("/livez")).startswith(b"HTTP/1.1 503")
     assert (await get("/metrics")).endswith(b"\r\n\r\nmetrics\n")
     assert (await get("/else")).startswith(b"HTTP/1.1 404")
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_scrape_of_many_queues_does_not_stop_the_loop() -> None:
+    """The metrics below are not done before the loop has moved on."""
+    moved = threading.Event()
+    server = await Health(lambda: 1.0, 90.0, lambda: b"moved\n" if moved.wait(10) else b"stopped\n").serve(
+        0, "127.0.0.1"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    asyncio.get_running_loop().call_later(0.2, moved.set)
+    assert (await reader.read()).endswith(b"moved\n")
+    writer.close()
     server.close()
     await server.wait_closed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ from ferryman_bench.operator_scene import UID, WORKER, Scene
 from ferryman_operator import names
 from ferryman_operator.backlog import Unmeasured
 from ferryman_operator.cluster import Forbidden, Invalid
+from ferryman_operator.redis_pass import LATE_S
 from ferryman_operator.tracked import Tracked
 from ferryman_operator.world import Kind
 
 from ferryman.broker import Broker
+from ferryman.call import Call
+from ferryman.cause import CONTAINER_RESTARTED
+from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.policy import QueuePolicy
 from ferryman.task import TaskState
@@ -325,3 +330,51 @@ async def test_an_end_from_before_the_operator_began_or_a_good_one_is_no_news(sc
     _ended(scene, "Completed", f"{UID}.worker.1", 8)
     await scene.turn()
     assert not [event for event in scene.cluster.events if event.startswith("WorkerEnded")]
+
+
+class LateLink(Link):
+    """To a Redis that answers nothing in time."""
+
+    async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        raise TimeoutError
+
+
+async def test_a_redis_that_is_late_once_is_no_news_and_one_that_stays_so_is(scene: Scene) -> None:
+    """For one slow pass a thousand statuses would be written twice."""
+    await scene.turn()
+    known, late = list(scene.cluster.writes), LateLink(scene.link.client)
+    await scene.turn(late)
+    assert isinstance(scene.tracked.reading, Unmeasured), "nothing is decided on an old measurement"
+    await scene.turn()
+    assert scene.cluster.writes == known
+
+    scene.tracked.measured_s -= LATE_S
+    await scene.turn(late)
+    assert scene.condition("BrokerReachable") == "False Timeout"
+    await scene.turn()
+    assert scene.condition("BrokerReachable") == "True Reachable"
+
+
+async def test_a_redis_that_is_gone_is_told_of_at_once(scene: Scene) -> None:
+    await scene.turn()
+    await scene.turn(Link.from_url("redis://127.0.0.1:1/0"))
+    assert scene.condition("BrokerReachable") == "False ConnectionRefused"
+
+
+async def test_of_what_a_worker_died_gets_into_the_evidence_although_its_successor_was_faster(scene: Scene) -> None:
+    """However the kubelet's word and the new process's takeover race."""
+    await scene.turn()
+    await scene.worker()
+    await scene.post(1)
+    [task] = (await scene.link.run(Broker("q").fetch(WORKER, 1))).tasks
+    await scene.turn()
+    await scene.link.run(WorkerRegistry("q").declare_dead(WORKER, CONTAINER_RESTARTED))
+    await scene.link.run(Broker("q").recover(WORKER))
+    for version in (7, 8):
+        _ended(scene, "OOMKilled", WORKER, version)
+        await scene.turn()
+    record = await scene.link.run(Inspector("q").get(task.id))
+    assert record is not None
+    assert ["OOMKilled, exit code 137" in one for one in record.evidence] == [True]
+    assert (record.crashes, record.attempt) == (1, 0)
+    assert scene.tracked.explained == {WORKER}

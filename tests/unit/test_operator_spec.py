@@ -45,6 +45,7 @@ def test_every_policy_reaches_redis() -> None:
         retries={"maxAttempts": 7, "backoff": {"initial": "500ms", "factor": 3, "max": "1h", "jitter": False}},
         crashes={"max": 9, "workerTimeout": "1m30s"},
         retention={"completed": "2h", "completedMax": 5, "dead": "30d"},
+        limits={"rate": "100/s", "perLane": {"concurrency": 2, "rate": "5/30s"}},
     )
     assert policy_fields(spec.policy) == {
         "max_attempts": 7,
@@ -58,6 +59,11 @@ def test_every_policy_reaches_redis() -> None:
         "completed_ms": 7_200_000,
         "completed_max": 5,
         "dead_ms": 2_592_000_000,
+        "rate_count": 100,
+        "rate_ms": 1_000,
+        "lane_concurrency": 2,
+        "lane_rate_count": 5,
+        "lane_rate_ms": 30_000,
     }
 
 
@@ -95,6 +101,10 @@ def test_a_secret_holds_the_url_under_url_unless_told_otherwise() -> None:
         ({"scaling": {"maxRemovedPerMinute": "2"}}, "spec.scaling.maxRemovedPerMinute"),
         ({"worker": {"image": "i", "app": "a", "env": {"A": "1"}}}, "spec.worker.env"),
         ({"worker": {"image": "i", "app": "a", "envFrom": ["secret"]}}, "spec.worker.envFrom"),
+        ({"limits": {"rate": "fast"}}, "spec.limits.rate"),
+        ({"limits": {"rate": "10001/s"}}, "spec.limits.rate"),
+        ({"limits": {"perLane": {"rate": "0/s"}}}, "spec.limits.perLane.rate"),
+        ({"limits": {"perLane": {"concurrency": 0}}}, "spec.limits.perLane.concurrency"),
     ],
 )
 def test_a_bad_spec_is_refused_with_its_field(spec: dict[str, Any], field: str) -> None:

@@ -9,16 +9,22 @@ import pytest
 
 from ferryman.broker import Broker
 from ferryman.call import Call
+from ferryman.ends import Ends
 from ferryman.errors import InvalidTask
 from ferryman.inspector import Inspector
 from ferryman.keys import MARKER, Keys
 from ferryman.manifest import Manifest
 from ferryman.policy import Claim, QueuePolicy
-from ferryman.protocol import Completion
+from ferryman.protocol import Completion, Step
+from ferryman.schedule import Schedule
 from ferryman.task import NewTask, TaskState, check_queue_name, check_task_id
+from ferryman.timetable import Timetable
 from ferryman.workers import WorkerInfo, WorkerRegistry
 
+T, SCHEDULE = Timetable("emails"), Schedule("beat", "echo", every_ms=1_000)
 B, W, P, I = Broker("emails"), WorkerRegistry("emails"), QueuePolicy("emails"), Inspector("emails")  # noqa: E741
+
+E = Ends("emails")
 
 CALLS: list[Call[Any]] = [
     B.enqueue([NewTask("t", "echo", b"{}", unique="k")]),
@@ -35,6 +41,11 @@ CALLS: list[Call[Any]] = [
     B.discard(TaskState.DEAD),
     B.cancel("t"),
     B.trim(),
+    B.expire(),
+    B.ask_to_stop("t"),
+    E.attend(["t"], "waiter"),
+    W.asked_to_stop("w", ["t"]),
+    W.progress("w", [Step("t", 1, b"{}")]),
     W.register(WorkerInfo("w", "", "", 1, 1, 1, "", ""), Manifest("app", {})),
     W.beat("w", 1),
     W.unregister("w"),
@@ -54,6 +65,8 @@ CALLS: list[Call[Any]] = [
     I.tasks(TaskState.WAITING),
     I.held("w"),
     I.dead(),
+    T.agree(),
+    T.fire(SCHEDULE, 0, 1),
 ]
 
 
@@ -69,7 +82,7 @@ def test_no_task_can_be_called_as_the_marker_is() -> None:
         check_task_id(MARKER)
 
 
-@pytest.mark.parametrize("build", [Broker, WorkerRegistry, QueuePolicy, Inspector])
+@pytest.mark.parametrize("build", [Broker, WorkerRegistry, QueuePolicy, Inspector, Timetable])
 def test_a_queue_name_that_would_break_the_hash_tag_is_refused(build: Callable[[str], Any]) -> None:
     for name in ("", "a}b", "{a}", "Upper", "-a", "a-", "a b", "a" * 64, "a:b"):
         with pytest.raises(InvalidTask):

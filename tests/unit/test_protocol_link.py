@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import redis
 from ferryman_bench import Bench
-from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ferryman.broker import Broker
 from ferryman.call import command
 from ferryman.errors import BrokerRefused, BrokerUnavailable, QueueFull
 from ferryman.inspector import Inspector
-from ferryman.link import Link, SyncLink, address, translate, without_credentials
+from ferryman.link import Link, SyncLink, translate
 from ferryman.task import NewTask
+from ferryman.wire import NotAdmitted, Refusal
 
 FLUSH = command("SCRIPT", "FLUSH", read=bool)
 
@@ -103,25 +102,28 @@ async def test_an_empty_pipeline_says_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
-        (OutOfMemoryError("OOM command not allowed"), QueueFull),
-        (ResponseError("OOM allow-oom flag is not set on the script"), QueueFull),
-        (AuthenticationError("WRONGPASS"), BrokerUnavailable),
-        (ReadOnlyError("You can't write against a read only replica."), BrokerUnavailable),
-        (ResponseError("MISCONF Redis is configured to save RDB snapshots"), BrokerUnavailable),
-        (ResponseError("NOREPLICAS Not enough good replicas to write."), BrokerUnavailable),
-        (ResponseError("REFUSED a counter in stats is no whole number"), BrokerRefused),
-        (ResponseError("WRONGTYPE Operation against a key"), BrokerRefused),
+        (Refusal("OOM command not allowed when used memory > 'maxmemory'."), QueueFull),
+        (Refusal("OOM allow-oom flag is not set on the script"), QueueFull),
+        (NotAdmitted("WRONGPASS invalid username-password pair"), BrokerUnavailable),
+        (Refusal("NOAUTH Authentication required."), BrokerUnavailable),
+        (Refusal("READONLY You can't write against a read only replica."), BrokerUnavailable),
+        (Refusal("LOADING Redis is loading the dataset in memory"), BrokerUnavailable),
+        (Refusal("ERR max number of clients reached"), BrokerUnavailable),
+        (Refusal("MISCONF Redis is configured to save RDB snapshots"), BrokerUnavailable),
+        (Refusal("NOREPLICAS Not enough good replicas to write."), BrokerUnavailable),
+        (Refusal("BUSY Redis is busy running a script."), BrokerUnavailable),
+        (Refusal("BUSYKEY Target key name already exists."), BrokerRefused),
+        (Refusal("REFUSED a counter in stats is no whole number"), BrokerRefused),
+        (Refusal("WRONGTYPE Operation against a key"), BrokerRefused),
         (ConnectionRefusedError(111, "refused"), BrokerUnavailable),
-        (redis.TimeoutError("Timeout reading from socket"), BrokerUnavailable),
+        (TimeoutError("no reply within 10 s"), BrokerUnavailable),
     ],
 )
 def test_errors_keep_their_meaning(error: Exception, meaning: type[Exception]) -> None:
-    client = redis.Redis.from_url("redis://user:secret@example.test:6380/2")
+    told = translate(error, "example.test:6380/2")
 
-    told = translate(error, client)
     assert type(told) is meaning
     assert "example.test:6380/2" in str(told)
-    assert "secret" not in str(told)
 
 
 async def test_nobody_there_is_unavailable() -> None:
@@ -150,8 +152,3 @@ def test_the_blocking_link_without_a_server_is_unavailable() -> None:
     with pytest.raises(BrokerUnavailable):
         link.run(Inspector("q").stats())
     link.close()
-
-
-def test_addresses_carry_no_credentials() -> None:
-    assert without_credentials("rediss://user:secret@example.test:6380/2") == "rediss://example.test:6380/2"
-    assert address(redis.Redis.from_url("unix:///run/redis.sock")) == "/run/redis.sock"

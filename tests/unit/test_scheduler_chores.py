@@ -169,7 +169,7 @@ async def test_one_pass_does_everything_and_ends_when_nobody_is_suspected(bench:
     [summary, empty] = await pass_over(bench.link, ["bench", "other"])
 
     assert summary.to_json_dict() == {
-        "queue": "bench", "recovered": 2, "to_dead": 0, "handed": 0, "promoted": 1,
+        "queue": "bench", "recovered": 2, "to_dead": 0, "handed": 0, "promoted": 1, "fired": 0,
         "forgotten": 1, "discarded": 0, "suspected": 0, "error": "",
     }  # fmt: skip
     assert empty.to_json_dict()["promoted"] == 0

@@ -404,3 +404,72 @@ async def test_middlewares_and_their_dead_hooks_are_part_of_a_run(ferryman: Test
     await fail.enqueue()
     await ferryman.run_until_idle()
     assert told == ["fail is dead: ValueError: no"]
+
+
+def test_a_blocking_run_calls_dead_hooks_in_the_tests_thread(ferryman: Tester) -> None:
+    """Where its database connection is, and its transaction that nobody else sees."""
+    told: list[tuple[str, threading.Thread]] = []
+
+    class Telling(Middleware):
+        def on_dead(self, dead: DeadTask) -> None:
+            told.append((dead.task_id, threading.current_thread()))
+
+    queue = Queue("told-here", middlewares=[Telling()])
+
+    @queue.task(max_attempts=2)
+    def fail() -> None:
+        raise ValueError("no")
+
+    accepted = fail.enqueue_sync()
+    assert [run.outcome for run in ferryman.run_until_idle_sync()] == ["retried"]
+    assert told == []
+    assert [run.outcome for run in ferryman.run_until_empty_sync()] == ["dead"]
+    assert told == [(accepted.id, threading.current_thread())]
+
+
+async def test_a_dead_hook_that_fails_is_logged_and_fails_no_run(
+    ferryman: Tester, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Middleware):
+        async def on_dead(self, dead: DeadTask) -> None:
+            raise LookupError("the pager is away")
+
+    queue = Queue("told-badly", middlewares=[Failing()])
+
+    @queue.task(max_attempts=1)
+    async def fail() -> None:
+        raise ValueError("no")
+
+    await fail.enqueue()
+    assert [run.outcome for run in await ferryman.run_until_idle()] == ["dead"]
+    assert "the pager is away" in caplog.text
+
+
+async def test_time_that_is_moved_fires_schedules_at_their_moments(ferryman: Tester) -> None:
+    queue = Queue("almanac")
+    seen: list[tuple[str, str]] = []
+
+    @queue.task(cron="0 7 * * *", tz="Europe/Berlin")
+    async def digest(ctx: Context[None]) -> None:
+        seen.append((ctx.task_id, ctx.headers["ferryman-schedule"]))
+
+    ferryman.advance("1d")
+    ferryman.advance("12h")
+    [first, *more] = ferryman.waiting(digest)
+    assert first.id.startswith("digest:")
+    assert len(more) <= 1
+    await ferryman.run_until_idle()
+    assert seen == [(task.id, "digest") for task in ferryman.completed(digest)]
+
+
+def test_a_clock_that_is_moved_too_far_is_noticed(ferryman: Tester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferryman.testing.tester.OCCURRENCES_AT_MOST", 30)
+    queue = Queue("almanac")
+
+    @queue.task(cron="* * * * *")
+    async def often() -> None: ...
+
+    ferryman.advance("30m")
+    assert len(ferryman.waiting(often)) == 30
+    with pytest.raises(AssertionError, match="advance by less"):
+        ferryman.advance("31m")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from typing import Any, cast
 
 import pytest
@@ -25,10 +25,20 @@ class Conversation:
         self.held = 1
         self.reconcile = False
         self.resting: list[bool] = []
+        self.worker = "w"
+        self.cancelled: list[str] = []
 
     def wake(self) -> None: ...
 
     def give_back_stale(self) -> None: ...
+
+    def tell_progress(self) -> None: ...
+
+    def held_ids(self) -> list[str]:
+        return ["a", "b"]
+
+    def cancel(self, ids: Container[str], can_stop: Callable[[str], bool]) -> None:
+        self.cancelled += [id for id in self.held_ids() if id in ids]
 
     def rest(self, resting: bool) -> None:
         self.resting.append(resting)
@@ -46,11 +56,12 @@ class Scene:
         self.pulse = Pulse(self.board, bench.link, "bench", repertoire, registrar, StopRequest())
         self.pulse.watch(cast(Fetcher, self.conversation))
 
-    def beat(self, active: int, *, registered: bool = True, hold: bool = False) -> None:
-        self.board.post(BeatSeen(0, self.epoch, registered, active, hold, False, 0), mono_ms() + 60_000)
+    def beat(self, active: int, *, registered: bool = True, hold: bool = False, cancelled_at_us: int = 0) -> None:
+        beat = BeatSeen(0, self.epoch, registered, active, hold, False, 0, cancelled_at_us)
+        self.board.post(beat, mono_ms() + 60_000)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -87,7 +98,7 @@ async def test_a_beat_that_was_not_registered_ends_the_tenure(scene: Scene) -> N
     assert not scene.pulse.is_gone
     scene.beat(active=0, registered=False)
 
-    assert await asyncio.wait_for(gone, 5) == "this worker was declared dead"
+    assert await asyncio.wait_for(gone, 30) == "this worker was declared dead"
     assert scene.pulse.is_gone
 
 
@@ -95,3 +106,21 @@ async def test_hold_is_passed_on(scene: Scene) -> None:
     await scene.beat_and_see(active=1, hold=True)
     await scene.beat_and_see(active=1)
     assert scene.conversation.resting == [True, False]
+
+
+async def test_a_beat_that_says_somebody_has_cancelled_makes_the_worker_ask_which(
+    scene: Scene, fake_bench: Bench
+) -> None:
+    await fake_bench.hold_active("w", "a", "b")
+    await fake_bench.run(fake_bench.broker.ask_to_stop("b"))
+    beat = await fake_bench.run(fake_bench.workers.beat("w", 15_000))
+
+    for _ in range(2):
+        scene.beat(active=1, cancelled_at_us=beat.cancelled_at_us)
+        await scene.until(lambda: scene.conversation.cancelled)
+    assert scene.conversation.cancelled == ["b"]
+
+    await fake_bench.run(fake_bench.broker.ask_to_stop("a"))
+    again = await fake_bench.run(fake_bench.workers.beat("w", 15_000))
+    scene.beat(active=1, cancelled_at_us=max(again.cancelled_at_us, beat.cancelled_at_us + 1))
+    await scene.until(lambda: "a" in scene.conversation.cancelled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
 from ferryman.manifest import Manifest
 from ferryman.plan import run_plan_async
+from ferryman.task import Task
 
 SLOT = "uid-1.worker"
 
@@ -202,3 +204,70 @@ async def test_who_resigns_gets_its_tasks_back_to_waiting_in_two_beats_and_nobod
     task = await bench.run(bench.inspector.get("a"))
     assert task is not None
     assert (verdict, task.state, task.crashes, task.evidence) == ("dead", "waiting", 0, ())
+
+
+async def test_who_sees_the_end_later_than_the_successor_still_says_in_the_evidence_what_it_was(bench: Bench) -> None:
+    """The operator hears of it from the kubelet, in a second or two; a container is back sooner."""
+    await hold_in_slot(bench, "old", "a")
+    await run_plan_async(bench.link, take_over(bench.name, SLOT))
+    before = await bench.run(bench.inspector.get("a"))
+    assert [one["reason"] for one in evidence(before)] == [CONTAINER_RESTARTED]
+
+    await bench.run(bench.workers.hint_gone("old", "OOMKilled, exit code 137"))
+    after = await bench.run(bench.inspector.get("a"))
+    assert before is not None
+    assert after is not None
+    assert [one["reason"] for one in evidence(after)] == ["OOMKilled, exit code 137"]
+    assert [one | {"reason": ""} for one in evidence(after)] == [one | {"reason": ""} for one in evidence(before)]
+    assert replace(after, evidence=before.evidence) == before
+    assert "untold" not in await bench.snapshot()
+
+    await bench.run(bench.workers.hint_gone("old", "another"))  # a second word changes nothing
+    assert await bench.run(bench.inspector.get("a")) == after
+
+
+async def test_a_word_between_the_two_steps_of_a_takeover_is_not_lost(bench: Bench) -> None:
+    await hold_in_slot(bench, "old", "a")
+    await bench.run(bench.workers.declare_dead("old", CONTAINER_RESTARTED))
+    await bench.run(bench.workers.hint_gone("old", "OOMKilled, exit code 137"))
+    assert (await bench.run(bench.broker.recover("old"))).verdict == "dead"
+    assert [one["reason"] for one in evidence(await bench.run(bench.inspector.get("a")))] == [
+        "OOMKilled, exit code 137"
+    ]
+    assert "untold" not in await bench.snapshot()
+
+
+async def test_of_each_of_several_ends_the_right_one_is_said(bench: Bench) -> None:
+    await hold_in_slot(bench, "first", "a")
+    await run_plan_async(bench.link, take_over(bench.name, SLOT))
+    await bench.register("second", slot=SLOT)
+    await bench.fetch("second", 1)
+    await run_plan_async(bench.link, take_over(bench.name, SLOT))
+    await bench.run(bench.workers.hint_gone("second", 'Error "x"\\, exit code 1'))
+    told = evidence(await bench.run(bench.inspector.get("a")))
+    assert [(one["worker"], one["reason"]) for one in told] == [
+        ("first", CONTAINER_RESTARTED),
+        ("second", 'Error "x"\\, exit code 1'),
+    ]
+
+
+async def test_what_nobody_ever_explains_is_not_kept_for_ever(bench: Bench) -> None:
+    for number in range(100):
+        await bench.write("HSET", bench.keys.untold, f"w{number}", f"t{number}\n{CONTAINER_RESTARTED}")
+    await hold_in_slot(bench, "old", "a")
+    await run_plan_async(bench.link, take_over(bench.name, SLOT))
+    assert list((await bench.snapshot())["untold"]) == ["old"]
+
+
+async def test_a_word_on_a_task_that_is_gone_brings_nothing_back(bench: Bench) -> None:
+    await hold_in_slot(bench, "old", "a")
+    await run_plan_async(bench.link, take_over(bench.name, SLOT))
+    await bench.run(bench.broker.cancel("a"))
+    await bench.run(bench.workers.hint_gone("old", "OOMKilled"))
+    assert await bench.run(bench.inspector.get("a")) is None
+    assert "untold" not in await bench.snapshot()
+
+
+def evidence(task: Task | None) -> list[dict[str, object]]:
+    assert task is not None
+    return [json.loads(one) for one in task.evidence]

@@ -34,7 +34,7 @@ async def test_a_thread_that_runs_python_code_is_interrupted(go_on: threading.Ev
     job.interrupt()
 
     with pytest.raises(Interrupted):
-        await asyncio.wait_for(job.future, 5)
+        await asyncio.wait_for(job.future, 30)
     pool.close()
 
 
@@ -46,8 +46,8 @@ async def test_a_job_that_was_interrupted_before_its_turn_never_starts(go_on: th
     second.interrupt()
     go_on.set()
 
-    assert await asyncio.wait_for(first.future, 5)
+    assert await asyncio.wait_for(first.future, 30)
     with pytest.raises(Interrupted):
-        await asyncio.wait_for(second.future, 5)
+        await asyncio.wait_for(second.future, 30)
     assert ran == []
     pool.close()

@@ -12,6 +12,7 @@ from ferryman_scheduler.janitor import Janitor
 from ferryman_scheduler.metrics import Metrics as SchedulerMetrics
 from ferryman_scheduler.promoter import Promoter
 from ferryman_scheduler.recoverer import Recoverer
+from ferryman_scheduler.timekeeper import Timekeeper
 from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
 from ferryman_worker.figures import Figures
@@ -53,7 +54,8 @@ def _scheduler() -> bytes:
     metrics.promoted(QUEUE, 0, 0)
     metrics.handed_back(QUEUE, 0)
     metrics.trimmed(QUEUE, 0, 0)
-    for chore in (Promoter, Recoverer, Janitor):
+    metrics.fired(QUEUE, 0)
+    for chore in (Promoter, Recoverer, Janitor, Timekeeper):
         metrics.passed(chore.name, 0)
     return metrics.text()
 
@@ -62,7 +64,7 @@ def _operator() -> bytes:
     spec = {"redis": {"url": "redis://r:6379/0"}, "worker": {"image": "acme:1", "app": "acme.tasks"}}
     metadata = {"uid": "u", "namespace": NAMESPACE, "name": QUEUE, "generation": 1}
     tracked = Tracked.of({"metadata": metadata, "spec": spec})
-    tracked.reading = Reading(Inspector(QUEUE).stats().read([0] * 12), (), None, 0)
+    tracked.reading = Reading(Inspector(QUEUE).stats().read([0] * 14), (), None, 0)
     tracked.durability = Durability(True, "", "", memory_used_bytes=0, memory_max_bytes=0)
     metrics = OperatorMetrics({"u": tracked}, World())
     for reason in Reason:

@@ -35,10 +35,20 @@ LABELS: dict[str, Label] = {
     "status": Label("The HTTP status of the answer.", "Those that the API gives."),
     "method": Label("The HTTP method; what is none of HTTP's is `other`."),
     "outcome": Label("What became of the task after a fetch by this worker."),
-    "state": Label("Where the tasks are. `parked` ones are `delayed` too: no worker knows their name."),
+    "state": Label(
+        "Where the tasks are. `blocked` ones wait for other tasks, or for a place in a full lane. "
+        "`parked` ones are `delayed` too: no worker knows their name."
+    ),
     "ferryman_trimmed_total/state": Label("Where the tasks were."),
     "event": Label("What happened. `failed` counts runs that raised, `dead_by_crash` tasks given up after crashes."),
     "to": Label("Where the tasks went."),
+    "why": Label(
+        "Why it got no task.",
+        values={
+            "late": "nobody fired it in time, and `misfire` or the starting deadline said so",
+            "overlap": "the task of the occurrence before had not ended, and `overlap` is `skip`",
+        },
+    ),
     "cause": Label(
         "Why they were taken back.",
         values={

@@ -19,7 +19,7 @@ from ferryman.api.intake import Intake
 from ferryman.api.limits import BodyLimit, JsonOnly, LoopbackGuard, OriginGuard
 from ferryman.api.metrics import ApiMetrics, Measured
 from ferryman.api.rate import Buckets, RateLimit, address_of
-from ferryman.api.routes import docs, health, queues, tasks
+from ferryman.api.routes import docs, health, queues, schedules, tasks, workflows
 from ferryman.api.services import Services
 from ferryman.api.settings import ApiSettings
 from ferryman.api.tokens import Tokens
@@ -53,7 +53,7 @@ def create_app(settings: ApiSettings, connect: Callable[[], Link]) -> FastAPI:
     problems.install(app)
     # Declares the token in OpenAPI; BearerAuth is what asks for it, before a body is read.
     token = [Depends(HTTPBearer(auto_error=False))] if settings.has_token else []
-    for router in (tasks.router, queues.router):
+    for router in (tasks.router, workflows.router, queues.router, schedules.router):
         app.include_router(router, dependencies=token)
     app.include_router(health.router)
     app.include_router(docs.router)

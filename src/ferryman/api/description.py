@@ -27,7 +27,7 @@ _DESCRIPTIONS: Final = {
     401: "The bearer token is missing or not valid.",
     403: "The token's scope is too narrow, or this is a page of an origin that is not configured.",
     404: "There is no such thing.",
-    409: "It is running or has finished.",
+    409: "It has finished, or can't be stopped.",
     413: "The body, or the arguments of one task, are too large.",
     415: "The body does not say that it is JSON.",
     422: "Something in the request is wrong; the detail names it.",

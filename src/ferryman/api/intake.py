@@ -63,14 +63,15 @@ class Intake:
         tasks: list[tuple[str, NewTask]] = []
         for index, request in enumerate(requests):
             at = f"/tasks/{index}" if many else ""
-            await self._admit(request, at)
+            known = await self._admit(request, at)
             ids = ([key] if single else [f"{key}:{len(tasks) + n}" for n in range(request.count)]) if key else None
-            tasks += [(request.queue, task) for task in _tasks_of(request, at, ids, headers)]
+            tasks += [(request.queue, task) for task in _tasks_of(request, at, ids, headers, known)]
         if sum(len(task.args) for _, task in tasks) > _BYTES_AT_MOST:
             raise invalid("/count", f"the tasks of one request hold more than {_BYTES_AT_MOST} bytes of arguments")
         return await self._enqueue(tasks)
 
-    async def _admit(self, request: TaskRequest, at: str) -> None:
+    async def _admit(self, request: TaskRequest, at: str) -> TaskManifest | None:
+        """What the workers said of the task, if they have."""
         try:
             check_queue_name(request.queue)
         except InvalidTask as error:
@@ -81,6 +82,7 @@ class Intake:
                 # Perhaps a newer worker has registered since: look again before refusing.
                 manifest = await self._manifest(request.queue, fresh=True)
             Admission(request.queue, manifest).check(request.task, request.args)
+            return manifest.get(request.task)
         except UnknownTask as error:
             problem = of_error(error)
             problem.more["errors"] = [{"pointer": f"{at}/task", "detail": error.message}]
@@ -160,7 +162,9 @@ def _partly_failed(failure: Exception, accepted: list[str]) -> Exception:
     return problem
 
 
-def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None, headers: Mapping[str, str]) -> list[NewTask]:
+def _tasks_of(
+    request: TaskRequest, at: str, ids: list[str] | None, headers: Mapping[str, str], known: TaskManifest | None
+) -> list[NewTask]:
     if request.count > 1 and (request.id or request.unique):
         raise invalid(f"{at}/count", "several tasks cannot share an id or a unique key; leave one out")
     try:
@@ -177,9 +181,17 @@ def _tasks_of(request: TaskRequest, at: str, ids: list[str] | None, headers: Map
             priority=request.priority,
             id=request.id or "",
             unique=request.unique or "",
+            unique_for=request.unique_for,
+            throttle=request.throttle,
+            debounce=request.debounce,
+            lane=request.lane,
             max_attempts=request.max_attempts,
+            keep_result=request.keep_result,
+            expires=request.expires,
             headers=headers,
         )
+        if known is not None:
+            options = options.over(known.keep_result_s, round((known.expires_s or 0) * 1000))
         args = encode_args(request.args)
         return [new_task(request.task, args, options, ids[n] if ids else "") for n in range(request.count)]
     except PayloadTooLarge:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
-from ferryman.task import MAX_PRIORITY, TaskState
+from ferryman.task import MAX_PRIORITY
+from ferryman.uniqueness import UniqueFor
 
 #: Tasks in one request, all counts together.
 TASKS_AT_MOST = 10_000
@@ -26,7 +27,7 @@ Queue = Annotated[
 TaskId = Annotated[
     str, Field(description="The task's id.", examples=["welcome-42"], json_schema_extra={"pattern": ID_PATTERN})
 ]
-DiscardableState = Literal["waiting", "delayed", "dead", "completed"]
+DiscardableState = Literal["blocked", "waiting", "delayed", "dead", "completed"]
 
 
 class Body(BaseModel):
@@ -77,7 +78,31 @@ class TaskRequest(Body):
         description="No second task with this key until this one is completed, dead or discarded.",
         examples=["welcome:a@example.com"],
     )
+    unique_for: UniqueFor | None = Field(
+        default=None,
+        description="With `unique`: until its task has ended (the default), or only until a worker has fetched it.",
+        examples=["while_waiting"],
+    )
+    throttle: str | int | float | None = Field(
+        default=None,
+        description="With `unique`: at most one task in this time, whatever becomes of it.",
+        examples=["10s"],
+    )
+    debounce: str | int | float | None = Field(
+        default=None,
+        description="With `unique`: runs when no other came for this time; the last one's arguments count.",
+        examples=["5s"],
+    )
+    lane: str | None = Field(default=None, description="Whose turn it takes.", examples=["tenant-7"])
     max_attempts: int | None = Field(default=None, ge=1, description="How many times to try it.", examples=[3])
+    keep_result: str | int | float | None = Field(
+        default=None, description="For how long its result can be had. Default: as its handler says.", examples=["1h"]
+    )
+    expires: str | int | float | None = Field(
+        default=None,
+        description="So long from now no worker runs it any more. Default: as its handler says.",
+        examples=["10m"],
+    )
 
 
 class TaskRequests(Body):
@@ -114,58 +139,6 @@ class EnqueueReply(BaseModel):
     tasks: list[EnqueuedTask]
 
 
-class RunView(BaseModel):
-    """A run of a task that did not end well."""
-
-    attempt: int = Field(description="Its number. A run that spent no attempt shares it with the next.")
-    started_at: str | None = Field(description="Since when its worker had it.")
-    ended_at: str | None
-    run_s: float | None = Field(description="How long its code ran; null when its worker or process died.")
-    outcome: str = Field(description="`retried`, `crashed`, `recovered` (no charge for its worker's death) or `dead`.")
-    worker: str
-    error: str | None = Field(description="The first line of its error.")
-
-
-class TaskReply(BaseModel):
-    """A task. Times are RFC 3339 in UTC; what does not apply is null."""
-
-    id: TaskId
-    queue: Queue
-    task: str
-    state: TaskState
-    args: Any
-    options: Any
-    headers: Any = Field(description="What travels with it: its trace context, when it has one.")
-    attempt: int = Field(description="Attempts spent.")
-    deliveries: int = Field(description="Times a worker took it.")
-    crashes: int = Field(description="Times a worker died while it held this task alone.")
-    priority: int
-    unique: str | None
-    worker: str | None = Field(description="Who holds it, while it is active.")
-    enqueued_at: str | None
-    since: str | None = Field(description="In this state since.")
-    run_at: str | None = Field(description="When it is due, while it is delayed.")
-    finished_at: str | None
-    result: Any = Field(description="What it returned, when that was asked for.")
-    error: str | None = Field(description="The latest one, with its traceback.")
-    evidence: list[Any] = Field(description="One entry per worker that died with it.")
-    history: list[RunView] = Field(description="Its latest runs that did not end well, the oldest first; 10 at most.")
-
-
-class TaskList(BaseModel):
-    """`next_offset` is null when there are no more."""
-
-    tasks: list[TaskReply]
-    next_offset: int | None
-
-
-class CancelReply(BaseModel):
-    """The task is gone."""
-
-    id: TaskId
-    outcome: Literal["discarded"]
-
-
 class QueueFigures(BaseModel):
     """The figures of a queue, by the names of `ferryman stats --json`, and whether it is held."""
 
@@ -173,12 +146,15 @@ class QueueFigures(BaseModel):
     waiting: int
     active: int
     delayed: int
+    blocked: int = Field(description="They wait for other tasks, or for a place in a full lane.")
     dead: int
     completed: int = Field(description="Since the beginning, as failed to enqueued.")
     failed: int
     retried: int
     recovered: int
     discarded: int
+    cancelled: int = Field(description="Of the discarded: those that were cancelled while they ran.")
+    expired: int = Field(description="Of the discarded: those whose deadline passed before a worker ran them.")
     enqueued: int
     workers: int
     parked: int = Field(description="Delayed because no worker knew their name.")
@@ -227,7 +203,7 @@ class ResetBody(Body):
 
     confirm: str = Field(default="", description="The queue's name, or nothing is done.")
     states: list[DiscardableState] = Field(
-        default=["waiting", "delayed", "dead"],
+        default=["blocked", "waiting", "delayed", "dead"],
         min_length=1,
         description="`completed` forgets the kept status of completed tasks. Active tasks finish by themselves.",
     )

@@ -1,18 +1,14 @@
-"""`ferryman cancel`: discard a task that has not started."""
+"""`ferryman cancel`: see that a task comes to no end."""
 
 from __future__ import annotations
 
 import click
 
-from ferryman.broker import Broker
+from ferryman.cancelling import CancelOutcome
+from ferryman.cancelling import cancel as cancel_task
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import connected, queue_argument, redis_option, task_id_argument
-
-_WHY_NOT = {
-    "active": "is running now; a worker holds it and will finish it",
-    "finished": "has finished already",
-    "missing": "is not known: it was never enqueued, or its kept status has expired",
-}
+from ferryman.plan import run_plan
 
 
 @click.command()
@@ -20,16 +16,20 @@ _WHY_NOT = {
 @task_id_argument
 @redis_option
 def cancel(queue: str, task_id: str, redis_url: str | None) -> None:
-    """Discard the task ID of QUEUE, if it has not started.
+    """Cancel the task ID of QUEUE.
 
-    Exits 1 and says why when the task is running, finished or not known.
+    What has not started is discarded. What is running is stopped by its worker within about a second: a coroutine gets
+    CancelledError, the process of a run_in="process" handler is killed. The wish stays with the task: when its worker
+    dies first, it does not run again. A handler in a thread can't be stopped.
+
+    Exits 1 and says why when the task can't be stopped, has finished or is not known.
 
     \b
     Example:
       ferryman cancel emails welcome-42
     """
     with connected(redis_url) as link:
-        outcome = link.run(Broker(queue).cancel(task_id))
-    if outcome != "discarded":
-        raise CommandFailed(f"task {task_id} of {queue} {_WHY_NOT.get(outcome, outcome)}.")
-    click.echo(f"{task_id} discarded.")
+        done = run_plan(link, cancel_task(queue, task_id))
+    if not done.accepted:
+        raise CommandFailed(f"Task {task_id} of {queue}: {done.reason}.")
+    click.echo(f"{task_id} discarded." if done.outcome is CancelOutcome.DISCARDED else f"{task_id}: {done.reason}.")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -20,9 +20,11 @@ from ferryman.cli.output import Progress, note, print_json
 from ferryman.errors import InvalidTask, NotReplicated, UnknownTask
 from ferryman.inspector import Inspector
 from ferryman.link import SyncLink
+from ferryman.manifest import TaskManifest
 from ferryman.options import EnqueueOptions
 from ferryman.replication import DEFAULT_TIMEOUT, REPLICAS_AT_MOST, ReplicaWait
 from ferryman.task import Enqueued, NewTask
+from ferryman.uniqueness import UniqueFor
 
 T = TypeVar("T")
 
@@ -71,7 +73,19 @@ class HeaderLine(click.ParamType[tuple[str, str]]):
 @click.option("--priority", type=int, default=0, help="Higher runs earlier; 0 is the common line.")
 @click.option("--id", "task_id", metavar="ID", help="The task's id, which is its idempotency key. Default: random.")
 @click.option("--unique", metavar="KEY", help="No second task with this key until this one has ended.")
+@click.option(
+    "--unique-for",
+    type=click.Choice(get_args(UniqueFor)),
+    help="With --unique: until its task has ended (the default), or until a worker has fetched it.",
+)
+@click.option("--throttle", metavar="DURATION", help="With --unique: at most one task in this time, however it ends.")
+@click.option("--debounce", metavar="DURATION", help="With --unique: run the last one when none came for this time.")
+@click.option("--lane", metavar="KEY", help="Whose turn it takes, such as a tenant's. Default: nobody's.")
 @click.option("--max-attempts", type=int, help="How many times to try it.")
+@click.option(
+    "--keep-result", metavar="DURATION", help="For how long its result can be had. Default: as its handler says."
+)
+@click.option("--expires", metavar="DURATION", help="So long from now no worker runs it any more.")
 @click.option(
     "--header",
     "headers",
@@ -104,7 +118,13 @@ def enqueue(
     priority: int,
     task_id: str | None,
     unique: str | None,
+    unique_for: UniqueFor | None,
+    throttle: str | None,
+    debounce: str | None,
+    lane: str | None,
     max_attempts: int | None,
+    keep_result: str | None,
+    expires: str | None,
     headers: tuple[tuple[str, str], ...],
     wait_replicas: int | None,
     wait_replicas_timeout: str | None,
@@ -130,7 +150,13 @@ def enqueue(
             priority=priority,
             id=task_id or "",
             unique=unique or "",
+            unique_for=unique_for,
+            throttle=throttle,
+            debounce=debounce,
+            lane=lane,
             max_attempts=max_attempts,
+            keep_result=keep_result,
+            expires=expires,
             headers=dict(headers),
         )
         encoded = encode_args(args)
@@ -140,17 +166,21 @@ def enqueue(
         raise click.UsageError(_readable(error)) from error
     wait = ReplicaWait.from_env(os.environ, wait_replicas, wait_replicas_timeout)
     with connected(redis_url) as link:
-        if not allow_unknown:
-            _admit(link, queue, task, args)
+        if not allow_unknown and (known := _admit(link, queue, task, args)) is not None:
+            options = options.over(known.keep_result_s, round((known.expires_s or 0) * 1000))
+            first = new_task(task, encoded, options)
         link.run(Broker(queue).announce())
         tasks = chain([first], (new_task(task, encoded, options) for _ in range(count - 1)))
         with Progress("enqueued", count) as progress:
             _enqueue(link, queue, tasks, wait, progress, as_json)
 
 
-def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> None:
+def _admit(link: SyncLink, queue: str, task: str, args: dict[str, Any]) -> TaskManifest | None:
+    """What the workers said of the task, if they have."""
     try:
-        Admission(queue, link.run(Inspector(queue).manifest())).check(task, args)
+        manifest = link.run(Inspector(queue).manifest())
+        Admission(queue, manifest).check(task, args)
+        return manifest.get(task)
     except UnknownTask as error:
         raise CommandFailed(f"{error.message}\nIf a newer worker will know it, add --allow-unknown.") from error
     except InvalidTask as error:

@@ -8,7 +8,10 @@ from ferryman.cli.output import duration, print_table
 from ferryman.inspector import QueueStats
 from ferryman.overview import remarks
 
-_HEADINGS = ("QUEUE", "WAITING", "ACTIVE", "DELAYED", "DEAD", "COMPLETED", "FAILED", "WORKERS", "OLDEST", "REMARKS")
+_HEADINGS = (
+    *("QUEUE", "WAITING", "ACTIVE", "DELAYED", "BLOCKED", "DEAD"),
+    *("COMPLETED", "FAILED", "WORKERS", "OLDEST", "REMARKS"),
+)
 
 
 def print_figures(figures: Sequence[QueueStats]) -> None:
@@ -19,6 +22,7 @@ def print_figures(figures: Sequence[QueueStats]) -> None:
             one.waiting,
             one.active,
             one.delayed,
+            one.blocked,
             one.dead,
             one.completed,
             one.failed,

@@ -5,12 +5,12 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from importlib import import_module
 
 import click
 
 from ferryman import __version__
-from ferryman.cli.catalogue import KNOWN, installed
+from ferryman.cli.catalogue import KNOWN, brought
 from ferryman.cli.failure import CommandFailed
 from ferryman.errors import FerrymanError
 
@@ -20,20 +20,14 @@ class FerrymanGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command of Ferryman's own, installed or not, then those that others brought."""
-        return [*KNOWN, *sorted(set(installed()) - set(KNOWN))]
+        return [*KNOWN, *sorted(brought())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command; for one that is known but not installed, a command that says how to install it."""
-        if point := installed().get(cmd_name):
-            try:
-                command = point.load()
-            except ImportError as error:
-                raise CommandFailed(f"`ferryman {cmd_name}` is installed but cannot be loaded: {error}") from error
-            if not isinstance(command, click.Command):
-                raise CommandFailed(f"the entry point {point.value!r} of `ferryman {cmd_name}` is not a click command")
-            return command
         if known := KNOWN.get(cmd_name):
-            return _not_installed(cmd_name, known.install)
+            return _load(cmd_name, known.code) if known.is_installed else _not_installed(cmd_name, known.install)
+        if point := brought().get(cmd_name):
+            return _load(cmd_name, point.value)
         return None
 
     def resolve_command(
@@ -41,6 +35,8 @@ class FerrymanGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from difflib import get_close_matches
+
             nearest = get_close_matches(name, self.list_commands(ctx), n=1)
             hint = f"Did you mean {nearest[0]!r}?" if nearest else "`ferryman --help` lists all commands."
             raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
@@ -51,7 +47,7 @@ class FerrymanGroup(click.Group):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             if known := KNOWN.get(name):
-                missing = "" if name in installed() else f"  (not installed: {known.install})"
+                missing = "" if known.is_installed else f"  (not installed: {known.install})"
                 sections.setdefault(known.section, []).append((name, known.summary + missing))
             elif command := self.get_command(ctx, name):
                 sections.setdefault("More", []).append((name, command.get_short_help_str(limit=100)))
@@ -65,6 +61,17 @@ class FerrymanGroup(click.Group):
             return super().invoke(ctx)
         except FerrymanError as error:
             raise CommandFailed(str(error)) from error
+
+
+def _load(name: str, code: str) -> click.Command:
+    module, _, attribute = code.partition(":")
+    try:
+        command = getattr(import_module(module), attribute)
+    except ImportError as error:
+        raise CommandFailed(f"`ferryman {name}` is installed but cannot be loaded: {error}") from error
+    if not isinstance(command, click.Command):
+        raise CommandFailed(f"{code!r}, the code of `ferryman {name}`, is not a click command")
+    return command
 
 
 def _not_installed(name: str, install: str) -> click.Command:

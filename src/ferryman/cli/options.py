@@ -85,7 +85,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def state_type(*states: TaskState) -> click.Choice[str]:
     """A choice of task states, by their names."""
-    return click.Choice([state.value for state in states or TaskState])
+    listed = states or [state for state in TaskState if state is not TaskState.DISCARDED]
+    return click.Choice([state.value for state in listed])
 
 
 @contextmanager

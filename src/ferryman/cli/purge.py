@@ -22,14 +22,14 @@ from ferryman.task import TaskState
     "states",
     multiple=True,
     type=state_type(*DISCARDABLE_STATES),
-    help="Only tasks in this state; may be given again. Default: waiting, delayed and dead. "
+    help="Only tasks in this state; may be given again. Default: blocked, waiting, delayed and dead. "
     "`completed` forgets the kept status of completed tasks.",
 )
 @click.option("--yes", is_flag=True, help="Really do it. Without it, only says what would be discarded.")
 @redis_option
 @json_option
 def purge(queue: str, states: tuple[str, ...], yes: bool, redis_url: str | None, as_json: bool) -> None:
-    """Discard the waiting, delayed and dead tasks of QUEUE, for good.
+    """Discard the blocked, waiting, delayed and dead tasks of QUEUE, for good.
 
     Tasks that are running finish. Other queues are not touched. The counters stay: what was discarded is
     counted as discarded.
@@ -60,8 +60,8 @@ def _discard(link: SyncLink, queue: str, state: TaskState) -> int:
 
 
 def _counted(stats: QueueStats, states: list[TaskState]) -> str:
-    counts = {TaskState.WAITING: stats.waiting, TaskState.DELAYED: stats.delayed, TaskState.DEAD: stats.dead}
-    named = [f"{counts[state]:,} {state.value}" if state in counts else f"the kept {state.value}" for state in states]
+    kept = TaskState.COMPLETED  # their number is no figure of a queue: `completed` counts since the beginning
+    named = [f"the kept {state}" if state is kept else f"{getattr(stats, state):,} {state}" for state in states]
     return f"{', '.join(named)} tasks"
 
 

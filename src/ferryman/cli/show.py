@@ -10,9 +10,14 @@ import click
 from ferryman.cli.failure import CommandFailed
 from ferryman.cli.options import connected, json_option, queue_argument, redis_option, task_id_argument
 from ferryman.cli.output import duration, print_json, print_table
+from ferryman.cli.workflow import brief
 from ferryman.inspector import Inspector
+from ferryman.plan import run_plan
 from ferryman.task import Task
-from ferryman.task_view import task_view
+from ferryman.task_view import progress_text, task_view
+from ferryman.workflow_view import WorkflowView, workflow_of
+
+_NEIGHBOURS = 10
 
 
 @click.command()
@@ -21,7 +26,7 @@ from ferryman.task_view import task_view
 @redis_option
 @json_option
 def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None:
-    """Show the task ID of QUEUE: state, arguments, its runs that failed, and the last error.
+    """Show the task ID of QUEUE: state, arguments, progress, result, its runs that failed, and the last error.
 
     \b
     Example:
@@ -29,6 +34,7 @@ def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None
     """
     with connected(redis_url) as link:
         task = link.run(Inspector(queue).get(task_id))
+        flow = run_plan(link, workflow_of(queue, task.flow)) if task and task.flow and not as_json else None
     if task is None:
         raise CommandFailed(
             f"{queue} knows no task {task_id}: it was never enqueued, was discarded, or its kept status has expired."
@@ -37,6 +43,23 @@ def show(queue: str, task_id: str, redis_url: str | None, as_json: bool) -> None
         print_json(task_view(task))
     else:
         _print(task)
+        if flow is not None:
+            _print_around(flow, task.id)
+
+
+def _print_around(flow: WorkflowView, task_id: str) -> None:
+    """The nodes before and after this one."""
+    node = flow.node(task_id)
+    if node is None:
+        return
+    before = [(one.name, one.state, "before it") for one in flow.nodes if one.name in node.after]
+    after = [(one.name, one.state, "after it") for one in flow.followers(node.name)]
+    click.echo(f"\nworkflow {flow.id}  {flow.state}; `ferryman workflow {flow.queue} {flow.id}` shows all of it")
+    for rows in (before, after):
+        if rows:
+            print_table(("NODE", "STATE", ""), rows[:_NEIGHBOURS])
+        if len(rows) > _NEIGHBOURS:
+            click.echo(f"and {len(rows) - _NEIGHBOURS} more {rows[0][2]}")
 
 
 def _print(task: Task) -> None:
@@ -44,6 +67,12 @@ def _print(task: Task) -> None:
     view = task_view(task)
     error, evidence, history = view.pop("error", ""), view.pop("evidence", []), view.pop("history", [])
     rows = {name: value for name, value in view.items() if name not in ("id", "state") and value not in (None, "", 0)}
+    if isinstance(rows.get("progress"), dict):
+        rows["progress"] = progress_text(rows["progress"])
+    if isinstance(rows.get("options"), dict) and (binds := rows["options"].pop("binds", None)):
+        rows |= {"takes": _taken(binds), "options": rows["options"]} if rows["options"] else {"takes": _taken(binds)}
+        if not rows["options"]:
+            del rows["options"]
     width = max(map(len, rows))
     for name, value in rows.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -59,6 +88,11 @@ def _print(task: Task) -> None:
         )
     if error:
         click.echo("\n" + click.style(str(error).rstrip(), fg="red"))
+
+
+def _taken(binds: dict[str, str | list[str]]) -> str:
+    """Which nodes' results its parameters take."""
+    return "; ".join(f"{name} = {one if isinstance(one, str) else brief(tuple(one))}" for name, one in binds.items())
 
 
 def _row(run: dict[str, Any]) -> tuple[object, ...]:

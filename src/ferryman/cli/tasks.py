@@ -10,7 +10,7 @@ from ferryman.cli.output import note, print_json, print_table
 from ferryman.overview import tasks_in
 from ferryman.plan import run_plan
 from ferryman.task import Task, TaskState
-from ferryman.task_view import moment, task_view
+from ferryman.task_view import moment, task_view, waits_for
 
 
 @click.command()
@@ -50,8 +50,12 @@ def _detail(task: Task) -> str:
     match task.state:
         case TaskState.DELAYED:
             return f"runs at {moment(task.run_at_ms)}"
+        case TaskState.BLOCKED:
+            return f"waits for {waits_for(task)}"
         case TaskState.ACTIVE:
             return f"on {task.worker}"
+        case TaskState.DISCARDED:
+            return task.why
         case TaskState.DEAD:
             return task.error.strip().partition("\n")[0][:80]
     return task.args.decode(errors="replace")[:80]

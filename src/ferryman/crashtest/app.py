@@ -20,6 +20,8 @@ from ferryman.queue import Queue
 IN_LOOP: Final = "in_loop"
 IN_THREAD: Final = "in_thread"
 IN_PROCESS: Final = "in_process"
+#: Of a workflow: it takes the results of those that it waits for.
+JOINED: Final = "joined"
 
 #: At this signal a worker takes memory until something ends it.
 HOG_SIGNAL: Final = signal.SIGUSR1
@@ -39,15 +41,26 @@ def define_tasks(queue: Queue, executions: ExecutionLog) -> None:
     """Registers the tasks of a crash test."""
 
     @queue.task(name=IN_LOOP)
-    async def in_loop(ctx: Context[None], ms: float, fails: int = 0) -> None:
+    async def in_loop(ctx: Context[None], ms: float, fails: int = 0) -> str:
         with executions.execution(ctx):
             await asyncio.sleep(ms / 1_000)
             _fail_as_planned(ctx, fails)
+        return ctx.task_id
 
-    def blocking(ctx: Context[None], ms: float, fails: int = 0) -> None:
+    def blocking(ctx: Context[None], ms: float, fails: int = 0) -> str:
         with executions.execution(ctx):
             time.sleep(ms / 1_000)
             _fail_as_planned(ctx, fails)
+        return ctx.task_id
+
+    @queue.task(name=JOINED)
+    async def joined(ctx: Context[None], ms: float, after: list[str], results: list[str | None], fails: int = 0) -> str:
+        if strange := [one for one, own in zip(after, results, strict=True) if own not in (one, None)]:
+            raise AssertionError(f"what it got is not the result of {strange[0]}: {results}")
+        with executions.execution(ctx):
+            await asyncio.sleep(ms / 1_000)
+            _fail_as_planned(ctx, fails)
+        return ctx.task_id
 
     queue.task(name=IN_THREAD)(blocking)
     queue.task(name=IN_PROCESS, run_in="process")(blocking)

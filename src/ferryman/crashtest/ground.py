@@ -14,6 +14,7 @@ from ferryman.inspector import Inspector, QueueStats
 from ferryman.keys import QUEUES
 from ferryman.link import Link
 from ferryman.policy import Policy, QueuePolicy
+from ferryman.task import Task
 
 _READ_AT_ONCE: Final = 200
 
@@ -52,17 +53,34 @@ class Ground:
             for task_id, task in zip(some, await self._link.run_all(looks), strict=True):
                 if isinstance(task, Exception):
                     raise task
-                finals[task_id] = LastSeen(task.state, task.crashes, task.error) if task else LastSeen(None)
+                finals[task_id] = _last_seen(task)
         return await self._link.run(self._inspector.stats()), finals
 
-    async def sweep(self, ids: Sequence[str]) -> None:
+    async def sweep(self, ids: Sequence[str], flows: Sequence[str] = ()) -> None:
         """Leaves nothing in a Redis that is not ours, the name in the list of queues included: it never comes back."""
         keys = self._inspector.keys
-        rest = [keys.waiting, keys.handed, keys.handed_seen, keys.priority, keys.delayed, keys.dead, keys.completed]
-        rest += [keys.workers, keys.suspected, keys.slots, keys.manifest, keys.stats, keys.config]
+        rest = [keys.waiting, keys.handed, keys.handed_seen, keys.priority, keys.delayed, keys.blocked, keys.dead]
+        rest += [
+            keys.completed,
+            keys.workers,
+            keys.suspected,
+            keys.untold,
+            keys.slots,
+            keys.manifest,
+            keys.stats,
+            keys.config,
+        ]
+        rest += [keys.flow_steps, keys.flow_sending, *map(keys.flow, flows)]
+        rest += [keys.root + part + one for one in flows for part in ("flow-log:", "flow-pins:")]
+        nodes = [task_id for task_id in ids if ":" in task_id]
+        rest += [keys.root + part + node for node in nodes for part in ("next:", "waits:", "result:")]
         for some in _batches([*(keys.task + task_id for task_id in ids), *rest], _READ_AT_ONCE):
             await self._link.run(command("UNLINK", *some, read=int))
         await self._link.run(command("SREM", QUEUES, self._queue, read=int))
+
+
+def _last_seen(task: Task | None) -> LastSeen:
+    return LastSeen(task.state, task.crashes, task.error, task.released) if task else LastSeen(None)
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -58,6 +58,8 @@ class Outcome:
     posted_again: int = 0
     lost_replies: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+    workflows: int = 0
+    followers: int = 0  # of their nodes those that waited for others
 
     @property
     def problems(self) -> list[str]:

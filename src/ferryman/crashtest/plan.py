@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ferryman.crashtest.app import IN_LOOP, IN_PROCESS, IN_THREAD
@@ -17,6 +17,9 @@ RESPITE_MS: Final = 2_500
 
 #: Divisible by the number of variants of any kind.
 DICE_SIDES: Final = 12
+
+#: Of each workflow.
+FLOW_NODES: Final = 5
 
 _FIRST_KILL_MS: Final = 1_000
 
@@ -31,6 +34,14 @@ class PlannedTask:
     fails: int
     delay_ms: int
     priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFlow:
+    """A workflow: a chain, or a group with a join. `nodes` in their order, each with the ids that it waits for."""
+
+    id: str
+    nodes: tuple[tuple[PlannedTask, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,25 @@ def plan_tasks(seed: int, count: int, task_ms: float) -> list[PlannedTask]:
             )
         )
     return tasks
+
+
+def plan_flows(seed: int, tasks: int, task_ms: float) -> list[PlannedFlow]:
+    """As many workflows of five nodes as make up a tenth of so many tasks: chains, and groups of four with a join."""
+    count = tasks // (10 * FLOW_NODES)
+    nodes = plan_tasks(seed, count * FLOW_NODES, task_ms)
+    flows = []
+    for number in range(count):
+        flow = f"f{number:06d}"
+        own = [
+            replace(task, id=f"{flow}:n{place}", delay_ms=0)
+            for place, task in enumerate(nodes[number * FLOW_NODES : (number + 1) * FLOW_NODES])
+        ]
+        ids = tuple(task.id for task in own)
+        is_chain = number % 2 == 0
+        after = [ids[max(0, place - 1) : place] if is_chain else () for place in range(FLOW_NODES - 1)]
+        after.append(ids[-2:-1] if is_chain else ids[:-1])
+        flows.append(PlannedFlow(flow, tuple(zip(own, after, strict=True))))
+    return flows
 
 
 def plan_kills(seed: int, count: int, workers: int, kinds: Sequence[KindOfKill]) -> list[Order]:

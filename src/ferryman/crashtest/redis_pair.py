@@ -88,7 +88,9 @@ async def _ask(server: RedisServer, *words: str) -> Any:
     link = Link.from_url(server.url)
     try:
         # Not as a call: a link first learns whether it may send scripts, and a replica takes none.
-        client: Any = link.client
-        return await client.execute_command(*words)
+        [reply] = await link.client.exchange([words])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
     finally:
         await link.close()

@@ -16,6 +16,7 @@ _FATES: Final[Mapping[Fate, str]] = {
     Fate.DONE_AGAIN: "done more than once",
     Fate.WAITING: "waiting",
     Fate.DELAYED: "delayed",
+    Fate.BLOCKED: "blocked",
     Fate.ACTIVE: "active",
     Fate.DEAD: "dead",
     Fate.LOST: "lost",
@@ -51,6 +52,11 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
             if fate is not Fate.DONE_ONCE
         },
         "unaccounted": verdict.unaccounted,
+        "workflows": {
+            "count": outcome.workflows,
+            "waited_for_others": outcome.followers,
+            "released_once": verdict.released_once,
+        },
         "unexplained": verdict.unexplained,
         "beside_their_successor": verdict.beside,
         "bound_ms": outcome.bound_ms,
@@ -95,6 +101,11 @@ def lines(outcome: Outcome) -> Iterator[str]:
         f"{ended:,} ran to an end twice:\n"
         "Redis had not heard of the first end, or a worker was paused or cut off and was no longer the owner."
     )
+    if outcome.workflows:
+        yield (
+            f"{outcome.workflows:,} workflows: of {outcome.followers:,} nodes that waited for others "
+            f"{verdict.released_once:,} were released exactly once."
+        )
     yield from _resends(outcome)
     yield ""
     yield "REPEATED: tasks that ran again and that this kill is the first to explain. AGAIN: of those in flight,"

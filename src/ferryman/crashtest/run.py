@@ -17,7 +17,7 @@ from ferryman.crashtest.ground import Ground
 from ferryman.crashtest.kills import KILLS
 from ferryman.crashtest.links import PRODUCER, Links
 from ferryman.crashtest.outcome import Outcome, Settings
-from ferryman.crashtest.plan import RESPITE_MS, Order, last_ms, plan_kills, plan_tasks
+from ferryman.crashtest.plan import RESPITE_MS, Order, last_ms, plan_flows, plan_kills, plan_tasks
 from ferryman.crashtest.possible import choose_kinds
 from ferryman.crashtest.poster import Poster
 from ferryman.crashtest.recovery import aftermaths
@@ -66,7 +66,10 @@ class CrashTest:
             stage = Stage(cast.workers, cast.schedulers, cast.api, redis, links, poster, chosen.cage, timeout_ms)
             outcome = await self._perform(stage, ground, link, cast, chosen.kinds, chosen.left_out)
             if settings.redis_url and not outcome.problems:
-                await ground.sweep([task.id for task in plan_tasks(0, settings.tasks, 0)])
+                flows = plan_flows(0, settings.tasks, 0)
+                nodes = [task.id for flow in flows for task, _ in flow.nodes]
+                plain = [task.id for task in plan_tasks(0, settings.tasks - len(nodes), 0)]
+                await ground.sweep(plain + nodes, [flow.id for flow in flows])
             return outcome
 
     async def _engage(self, redis: Redis, api_port: int, stack: AsyncExitStack) -> tuple[Cast, Links]:
@@ -103,11 +106,15 @@ class CrashTest:
         settings = self._settings
         plans = [KILLS[name].plan(settings.worker_timeout_ms) for name in chosen]
         orders = plan_kills(settings.seed, settings.kills, settings.workers, plans)
-        tasks = plan_tasks(settings.seed, settings.tasks, settings.task_ms)
+        flows = plan_flows(settings.seed, settings.tasks, settings.task_ms)
+        nodes = [node for flow in flows for node in flow.nodes]
+        tasks = plan_tasks(settings.seed, settings.tasks - len(nodes), settings.task_ms)
+        ids = [task.id for task in tasks] + [task.id for task, _ in nodes]
         queue = work_queue(settings.queue, self._log, "producer", stage.links.url(PRODUCER))
-        feeder = Feeder(queue, tasks, max((order.at_ms for order in orders), default=0), stage.poster)
+        feeder = Feeder(queue, tasks, max((order.at_ms for order in orders), default=0), stage.poster, flows)
         self._started_s = time.monotonic()
-        self._say(f"{len(tasks):,} tasks, {len(orders)} kills in {last_ms(orders) / 1_000:.0f} s")
+        parts = f", {len(nodes):,} of them in {len(flows):,} workflows" if flows else ""
+        self._say(f"{len(ids):,} tasks{parts}, {len(orders)} kills in {last_ms(orders) / 1_000:.0f} s")
         telling = asyncio.create_task(self._tell(ground, feeder))
         try:
             async with asyncio.TaskGroup() as group:
@@ -120,7 +127,7 @@ class CrashTest:
         missing = await cast.wait_for_workers(link, _BACK_WITHIN_S)
         await cast.stop()
         executions, damaged = read(self._log)
-        stats, finals = await ground.last_look([task.id for task in tasks])
+        stats, finals = await ground.last_look(ids)
         verdict = judge(
             feeder.accepted,
             executions,
@@ -128,7 +135,8 @@ class CrashTest:
             finals,
             stats.unaccounted,
             damaged_lines=damaged,
-            refused=len(tasks) - len(feeder.accepted),
+            refused=len(ids) - len(feeder.accepted),
+            joins={task.id: after for task, after in nodes if after},
         )
         return Outcome(
             settings=settings,
@@ -146,6 +154,8 @@ class CrashTest:
             posted_again=feeder.posted_again,
             lost_replies=sum(relay.lost_replies for relay in stage.links.all()),
             left_out=left_out,
+            workflows=len(flows),
+            followers=sum(1 for _, after in nodes if after),
         )
 
     async def _kill(self, stage: Stage, orders: Sequence[Order]) -> None:
@@ -174,7 +184,7 @@ class CrashTest:
             await asyncio.sleep(_LOOK_EVERY_S)
             if feeding.done():
                 stats = await ground.figures()
-                if stats and not stats.waiting + stats.delayed + stats.active:
+                if stats and not stats.waiting + stats.delayed + stats.blocked + stats.active:
                     return
         feeding.cancel()
         self._time_was_up = True
@@ -186,8 +196,8 @@ class CrashTest:
             if s := await ground.figures():
                 self._say(
                     f"{self._clock()}  {len(feeder.accepted):,} accepted, {s.completed:,} completed, "
-                    f"{s.waiting:,} waiting, {s.active} active, {s.delayed} delayed, {s.dead} dead, "
-                    f"{s.recovered:,} recovered, {s.workers} workers"
+                    f"{s.waiting:,} waiting, {s.active} active, {s.delayed} delayed, {s.blocked} blocked, "
+                    f"{s.dead} dead, {s.recovered:,} recovered, {s.workers} workers"
                 )
 
     def _clock(self) -> str:

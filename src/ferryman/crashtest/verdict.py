@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from ferryman.crashtest.execution_log import Ending, Execution
@@ -66,6 +67,7 @@ class LastSeen:
     state: TaskState | None
     crashes: int = 0
     error: str = ""
+    released: int = 0  # of a workflow's node that waits for others: how often that was over
 
 
 class Fate(StrEnum):
@@ -75,6 +77,7 @@ class Fate(StrEnum):
     DONE_AGAIN = "done_more_than_once"
     WAITING = "waiting"
     DELAYED = "delayed"
+    BLOCKED = "blocked"
     ACTIVE = "active"
     DEAD = "dead"
     LOST = "lost"
@@ -104,6 +107,7 @@ class Verdict:
     repeats: Sequence[Repeat]
     unaccounted: int
     problems: Sequence[str] = field(default=())
+    released_once: int = 0  # of the nodes of workflows that waited for others
 
     def count(self, fate: Fate) -> int:
         """Tasks of that fate."""
@@ -134,8 +138,11 @@ def judge(
     *,
     damaged_lines: int = 0,
     refused: int = 0,
+    joins: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Verdict:
-    """`accepted`: id -> when its enqueue was answered. `refused`: tasks that could not be enqueued at all."""
+    """`accepted`: id -> when its enqueue was answered. `refused`: tasks that could not be enqueued at all. `joins`:
+    id of a workflow's node -> those that it waits for.
+    """
     by_id: dict[str, list[Execution]] = defaultdict(list)
     for execution in executions:
         by_id[execution.id].append(execution)
@@ -147,19 +154,33 @@ def judge(
     verdict = Verdict(fates, repeats, unaccounted)
     strangers = len(by_id.keys() - accepted.keys()) if not refused else 0
     innocent_dead = sum(1 for task_id, fate in fates.items() if fate is Fate.DEAD and not finals[task_id].crashes)
-    unfinished = sum(verdict.count(fate) for fate in (Fate.WAITING, Fate.DELAYED, Fate.ACTIVE))
+    unfinished = sum(verdict.count(fate) for fate in (Fate.WAITING, Fate.DELAYED, Fate.BLOCKED, Fate.ACTIVE))
+    joined = {node: after for node, after in joins.items() if node in accepted and fates[node] is not Fate.FORGOTTEN}
+    released = sum(1 for node in joined if finals.get(node, LastSeen(None)).released != 1)
+    early = sum(1 for node, after in joined.items() if _began_early(by_id[node], [by_id[one] for one in after]))
     counts = (
         (verdict.count(Fate.LOST), "lost"),
         (abs(unaccounted), "unaccounted for by Redis' own counters"),
         (verdict.unexplained, "executions that no kill explains"),
         (verdict.beside, "executions that went on while their task ran elsewhere"),
         (unfinished, "tasks not done in time"),
+        (released, "nodes of workflows that were not released exactly once"),
+        (early, "nodes of workflows that began before those that they wait for had ended"),
         (innocent_dead, "dead without a crash of their own"),
         (refused, "tasks that could not be enqueued"),
         (strangers, "ids in the execution log that nobody enqueued"),
         (damaged_lines, "damaged lines in the execution log"),
     )
-    return Verdict(fates, repeats, unaccounted, [f"{count:,} {what}" for count, what in counts if count])
+    problems = [f"{count:,} {what}" for count, what in counts if count]
+    return Verdict(fates, repeats, unaccounted, problems, len(joined) - released)
+
+
+def _began_early(executions: Sequence[Execution], before: Sequence[Sequence[Execution]]) -> bool:
+    """Whether it ran before one that it waits for had come to an end. One that never did is dead: not waited for."""
+    if not executions:
+        return False
+    ends_ms = [[e.end_ms for e in own if e.ending is Ending.END and e.end_ms is not None] for own in before]
+    return any(ends and min(ends) > executions[0].start_ms for ends in ends_ms)
 
 
 def explanations(execution: Execution, strikes: Sequence[Strike]) -> list[Strike]:

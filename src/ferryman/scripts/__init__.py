@@ -1,6 +1,7 @@
 """The Lua scripts, one file per transition, and how they are loaded.
 
-What several of them do stands once, in `parts/`; a line `-- part: <name>` takes it in.
+What several of them do stands once, in `parts/`; a line `-- part: <name>` takes it in. A line `-- script: <name>` takes
+in a whole script, as the body of a function of KEYS and ARGV.
 
 Redis kills nobody's write on a full memory when the script says `allow-oom`; the flag needs a `#!lua` line,
 which Redis knows from 7.0 on and fakeredis does not, so the loader adds it where the server understands it.
@@ -13,15 +14,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 #: Scripts that may be refused when Redis is full: they bring tasks in. All others make room or keep workers alive.
-GROWING: Final = frozenset({"enqueue", "revive"})
+GROWING: Final = frozenset({"enqueue", "fire", "revive"})
 
 #: Run once to find out whether the server knows script flags. It writes nothing, so no state of the server refuses it.
 PROBE: Final = "#!lua flags=no-writes\nreturn 1"
 
+# Not importlib.resources, which costs a worker a tenth of its start: packages are always installed as files.
+_FOLDER: Final = Path(__file__).parent
+_SCRIPT: Final = re.compile(r"^-- script: (\w+)$", re.MULTILINE)
 _PART: Final = re.compile(r"^-- part: (\w+)$", re.MULTILINE)
 
 
@@ -46,12 +50,25 @@ Load = Callable[[str, bool], Script]
 @cache
 def load(name: str, flags_known: bool) -> Script:
     """Read `<name>.lua`. Raises FileNotFoundError when there is no such transition."""
-    text = _PART.sub(lambda part: _read(f"parts/{part[1]}.lua"), _read(f"{name}.lua"))
+    text = _SCRIPT.sub(lambda script: _read(f"{script[1]}.lua"), _read(f"{name}.lua"))
+    text = _with_parts(text, set())
     if flags_known:
         flags = "" if name in GROWING else " flags=allow-oom"
         text = f"#!lua{flags}\n{text}"
     return Script.of(name, text)
 
 
+def _with_parts(text: str, taken: set[str]) -> str:
+    """A part that several others take in stands where the first of them does."""
+
+    def part(line: re.Match[str]) -> str:
+        if line[1] in taken:
+            return ""
+        taken.add(line[1])
+        return _with_parts(_read(f"parts/{line[1]}.lua"), taken)
+
+    return _PART.sub(part, text)
+
+
 def _read(path: str) -> str:
-    return resources.files(__package__).joinpath(path).read_text(encoding="utf-8")
+    return (_FOLDER / path).read_text(encoding="utf-8")

@@ -1,10 +1,12 @@
 -- complete: active -> completed (a batch); the status is kept for a bounded time and number
 -- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] completed (ZSET)   KEYS[4] stats (HASH)
--- KEYS[5] config (HASH)   KEYS[6] task: (prefix of HASH)   KEYS[7] unique: (prefix of STRING)
--- ARGV[1] worker id   ARGV[2] run time of the whole batch (ms), then 3 per task: id, token, result (JSON or '')
+-- KEYS[5] config (HASH)   KEYS[6] task: (prefix of HASH)   KEYS[7] unique: (prefix of STRING)   KEYS[8] the queue's root (prefix)
+-- ARGV[1] worker id   ARGV[2] run time of the whole batch (ms), then 3 per task: id, token,
+--         result ('' = not kept, else for how many ms, ':', and '=' and the JSON or '!' and why there is none)
 -- Returns {'ok', ids that this worker no longer holds by that token...} or {'unregistered'}
 local active, workers, completed, stats, config, task, unique = unpack(KEYS)
 local me = ARGV[1]
+-- part: departure
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -19,14 +21,15 @@ local limits = redis.call('HMGET', config, 'completed_ms', 'completed_max')
 local keep = math.floor(tonumber(limits[2] or '10000') or 10000)
 if tonumber(limits[1] or '3600000') == 0 then keep = 0 end
 
-local done, seen, reply = {}, {}, {'ok'}
+local done, seen, reply, marked = {}, {}, {'ok'}, {}
 for i = 3, #ARGV, 3 do
   local id = ARGV[i]
-  local f = redis.pcall('HMGET', task .. id, 'state', 'worker', 'deliveries', 'unique')
+  local f = redis.pcall('HMGET', task .. id, 'state', 'worker', 'deliveries', 'unique', 'marks', 'lane')
   if f[1] == 'active' and f[2] == me and f[3] == ARGV[i + 1] and not seen[id] then
     local owner = f[4] and redis.pcall('GET', unique .. f[4])
     done[#done + 1] = {id, ARGV[i + 2], owner == id and f[4]}
     seen[id] = true
+    if f[5] then marked[#marked + 1] = {id, f[5], f[6]} end
   else
     reply[#reply + 1] = id
   end
@@ -43,12 +46,15 @@ for _, entry in ipairs(done) do
   local id, result, key = entry[1], entry[2], entry[3]
   redis.call('LREM', active, -1, id)
   if key then redis.call('DEL', unique .. key) end
+  if result ~= '' then
+    local keep_ms, kept = string.match(result, '^([1-9]%d*):(.*)$')
+    if kept then redis.call('SET', KEYS[#KEYS] .. 'result:' .. id, kept, 'PX', keep_ms) end
+  end
   if keep == 0 then
     redis.call('UNLINK', task .. id)
   else
     redis.call('HSET', task .. id, 'state', 'completed', 'finished_ms', at)
     redis.call('HDEL', task .. id, 'args', 'options', 'worker', 'deaths', 'unique', 'error')
-    if result ~= '' then redis.call('HSET', task .. id, 'result', result) end
     scores[#scores + 1] = at
     scores[#scores + 1] = id
     if #scores >= 2 * PIECE then keep_statuses() end
@@ -67,4 +73,5 @@ if #done > 0 then
   redis.call('HINCRBY', stats, 'completed', #done)
   redis.call('HINCRBY', stats, 'run_ms', ARGV[2])
 end
+for _, entry in ipairs(marked) do departed(entry[1], entry[2], 'completed', entry[3]) end
 return reply

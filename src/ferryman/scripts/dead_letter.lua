@@ -1,13 +1,13 @@
 -- dead_letter: active -> dead; a person decides
 -- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] dead (ZSET)   KEYS[4] stats (HASH)
--- KEYS[5] task: (prefix of HASH)        KEYS[6] unique: (prefix of STRING)
+-- KEYS[5] task: (prefix of HASH)        KEYS[6] unique: (prefix of STRING)   KEYS[7] the queue's root (prefix)
 -- ARGV[1] worker id   ARGV[2] id   ARGV[3] token   ARGV[4] error text   ARGV[5] run time (ms)
 -- The run is added to the task's history.
--- Returns 'ok', 'not_held' or 'unregistered'
+-- Returns 'ok', 'cancelled' (somebody has cancelled it, so nobody need decide), 'not_held' or 'unregistered'
 local active, workers, dead, stats, task, unique = unpack(KEYS)
 local me, id, token, err, run_ms = unpack(ARGV)
 local hash = task .. id
--- part: history
+-- part: cut_short
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -18,9 +18,16 @@ redis.call('ZCARD', dead)
 for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique', 'since_ms', 'history')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'unique', 'since_ms', 'history', 'marks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt = tonumber(f[4] or '0') or 0
+if is_cancelled(f[8]) then
+  local damage = cannot_cut_short()
+  if damage then return damage end
+  redis.call('LREM', active, -1, id)
+  cut_short(id, 'cancelled', now, {me, tonumber(run_ms), err})
+  return 'cancelled'
+end
 local owner = f[5] and redis.pcall('GET', unique .. f[5])
 
 redis.call('LREM', active, -1, id)
@@ -31,4 +38,5 @@ redis.call('HDEL', hash, 'worker', 'deaths')
 if owner == id then redis.call('DEL', unique .. f[5]) end
 redis.call('HINCRBY', stats, 'failed', 1)
 redis.call('HINCRBY', stats, 'run_ms', run_ms)
+if f[8] then departed(id, f[8], 'dead') end
 return 'ok'

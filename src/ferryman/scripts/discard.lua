@@ -1,13 +1,16 @@
--- discard: waiting | delayed | dead -> gone; also forgets kept statuses of completed (bounded batch)
+-- discard: waiting | delayed | blocked | dead -> gone; also forgets kept statuses of completed (bounded batch)
 -- KEYS[1] waiting (LIST)   KEYS[2] priority (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] dead (ZSET)
 -- KEYS[5] completed (ZSET) KEYS[6] stats (HASH)      KEYS[7] task: (prefix of HASH)   KEYS[8] unique: (prefix of STRING)
+-- KEYS[9] blocked (ZSET)   KEYS[10] the queue's root (prefix)
 -- ARGV[1] state ('' = any but completed)   ARGV[2] limit, then the ids; none = from the front of that state
--- Returns {left in that state (0 for any), then 2 per id: id, what was found: waiting, delayed, dead, completed = gone now;
---          'active', 'other' or 'missing' = left alone, as is 'completed' when any state was asked for}
+-- Returns {left in that state (0 for any), then 2 per id: id, what was found: waiting, delayed, blocked, dead, completed = gone now;
+--          'active', 'other' or 'missing' = left alone, as are 'completed' and 'discarded' when any state was asked for}
 -- A waiting id in the middle of the list leaves its entry behind as a ghost, which fetch drops: no search of a long list.
-local waiting, priority, delayed, dead, completed, stats, task, unique = unpack(KEYS)
+local waiting, priority, delayed, dead, completed, stats, task, unique, blocked = unpack(KEYS)
 local wanted, limit = ARGV[1], tonumber(ARGV[2])
-local sets = {delayed = delayed, dead = dead, completed = completed}
+-- part: departure
+local sets = {delayed = delayed, blocked = blocked, dead = dead, completed = completed, discarded = completed}
+local kept_only = {completed = true, discarded = true} -- its end is counted already, and this forgets its status
 
 for _, count in ipairs(redis.call('HMGET', stats, 'ghosts', 'discarded', 'parked')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
@@ -16,14 +19,14 @@ local length = redis.call('LLEN', waiting)
 local ranked = redis.call('ZCARD', priority)
 for _, set in pairs(sets) do redis.call('ZCARD', set) end
 
--- What is to go: {id, state, unique key it owns, parked, its entry is taken from the list's front}
+-- What is to go: {id, state, unique key it owns, parked, its entry is taken from the list's front, marks}
 local found, reply, seen, ghosts, from_front = {}, {0}, {}, 0, 0
 local function read(id, at_front)
-  local f = redis.pcall('HMGET', task .. id, 'state', 'unique', 'parked')
+  local f = redis.pcall('HMGET', task .. id, 'state', 'unique', 'parked', 'marks', 'lane')
   -- A record that is no hash can go too: it stands where it was read from.
   if f.err then return {id, at_front and 'waiting' or redis.call('ZSCORE', dead, id) and 'dead', false, false, at_front} end
   local owner = f[2] and redis.pcall('GET', unique .. f[2])
-  return {id, f[1], owner == id and f[2], f[3], at_front}
+  return {id, f[1], owner == id and f[2], f[3], at_front, f[4], f[5]}
 end
 if #ARGV > 2 then
   for i = 3, #ARGV do
@@ -32,7 +35,7 @@ if #ARGV > 2 then
     reply[#reply + 1] = ARGV[i]
     if seen[ARGV[i]] then
       reply[#reply + 1] = 'missing'
-    elseif state == 'active' or state == 'missing' or (wanted == '' and state == 'completed') then
+    elseif state == 'active' or state == 'missing' or (wanted == '' and kept_only[state]) then
       reply[#reply + 1] = state
     elseif wanted ~= '' and state ~= wanted or state ~= 'waiting' and not sets[state] then
       reply[#reply + 1] = 'other'
@@ -62,20 +65,20 @@ elseif wanted == 'waiting' then
     end
   end
   from_front = #front
-elseif sets[wanted] then
+elseif sets[wanted] and wanted ~= 'discarded' then
   for _, id in ipairs(redis.call('ZRANGE', sets[wanted], 0, limit - 1)) do
     local entry = read(id, false)
-    entry[2] = wanted
+    if not kept_only[entry[2]] then entry[2] = wanted end
     found[#found + 1] = entry
   end
 else
-  return redis.error_reply('REFUSED only waiting, delayed, dead and completed can be discarded, not ' .. wanted)
+  return redis.error_reply('REFUSED only waiting, delayed, blocked, dead and completed can be discarded, not ' .. wanted)
 end
 
 if from_front > 0 then redis.call('LTRIM', waiting, 0, -from_front - 1) end
 local gone, unparked = 0, 0
 for _, entry in ipairs(found) do
-  local id, state, key, parked, at_front = unpack(entry)
+  local id, state, key, parked, at_front, marks, lane = unpack(entry, 1, 7)
   if state == 'waiting' then
     redis.call('ZREM', priority, id)
     if not at_front then ghosts = ghosts - 1 end
@@ -84,8 +87,9 @@ for _, entry in ipairs(found) do
   end
   if key then redis.call('DEL', unique .. key) end
   redis.call('UNLINK', task .. id)
-  if state ~= 'completed' then gone = gone + 1 end
+  if not kept_only[state] then gone = gone + 1 end
   if parked then unparked = unparked + 1 end
+  if marks and not kept_only[state] then departed(id, marks, 'discarded', lane) end
   if #ARGV == 2 then
     reply[#reply + 1] = id
     reply[#reply + 1] = state

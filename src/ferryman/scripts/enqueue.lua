@@ -1,79 +1,164 @@
--- enqueue: new -> waiting | delayed (a batch)
+-- enqueue: new -> waiting | delayed | blocked (a batch)
 -- KEYS[1] waiting (LIST)    KEYS[2] delayed (ZSET)   KEYS[3] priority (ZSET)  KEYS[4] stats (HASH)
 -- KEYS[5] config (HASH)     KEYS[6] task: (prefix of HASH)                    KEYS[7] unique: (prefix of STRING)
--- ARGV[1] protocol number, then 8 per task:
---         id, name, args (JSON), options (JSON or ''), delay (ms), run at (epoch ms, 0 = none), priority, unique key ('' = none)
+-- KEYS[8] the queue's root (prefix)
+-- ARGV[1] protocol number, then 9 per task:
+--         id, name, args (JSON), options (JSON or ''), delay (ms), run at (epoch ms, 0 = none), priority, unique key ('' = none),
+--         terms (JSON or ''): what few tasks ask for, see terms.py
 -- Returns {'ok', then 2 per task: id of the task that exists now, 1 created | 0 existed}
 --      or {'protocol', number found in Redis}
 -- The id is the idempotency key: valid while the task or its kept status exists.
+-- A unique key with `throttle_ms` is kept for that long, whatever becomes of its task. One with `debounce_ms` makes its task
+-- wait for so long, and each enqueue until then takes that task's place: its arguments count, and the wait begins again.
+-- A task with a lane, and each one where the queue has a rate, comes to waiting by its lane: parts/lane.lua.
 -- The marker of a priority above 0 goes to the front of waiting, of one below 0 to the back.
 local waiting, delayed, priority, stats, config, task, unique = unpack(KEYS)
+-- part: lane
+-- part: planting
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local protocol = redis.call('HGET', config, 'protocol')
+local says = redis.call('HMGET', config, 'protocol', 'rate_count', 'code_rate_count')
+local protocol, rated = says[1], (tonumber(says[3] or says[2] or '0') or 0) > 0
 if protocol and math.abs(tonumber(protocol) - tonumber(ARGV[1])) > 1 then
   return {'protocol', tonumber(protocol)}
 end
 redis.call('LLEN', waiting)
-redis.call('ZCARD', delayed)
-redis.call('ZCARD', priority)
-for _, count in ipairs(redis.call('HMGET', stats, 'enqueued', 'sequence')) do
+local counters = redis.call('HMGET', stats, 'enqueued', 'sequence')
+for _, count in ipairs(counters) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local sequence = tonumber(redis.call('HGET', stats, 'sequence') or '0')
+local sequence = tonumber(counters[2] or '0')
+local waits_for_time, has_priority = false, false
 
-local reply, fresh, owners = {'ok'}, {}, {}
-for i = 2, #ARGV, 8 do
-  local id, key = ARGV[i], ARGV[i + 7]
-  local existing = false
-  if owners['id ' .. id] or redis.call('EXISTS', task .. id) == 1 then
+local NO_TERMS, reply, fresh, owners, asked, instead = {}, {'ok'}, {}, {}, {}, {}
+local function throttled(key)
+  local until_ms, owner = string.match(redis.call('GET', KEYS[#KEYS] .. 'throttle:' .. key) or '', '^(%d+) (.+)$')
+  return owner and tonumber(until_ms) > now and owner
+end
+-- The owner of a key, if it holds others back. One that is gone or dead (only after damage: the scripts give keys back)
+-- does not, nor does one that was debounced and whose time has come: the next window begins.
+local function owner_of(key, debounce)
+  local owner = redis.call('GET', unique .. key)
+  if not owner then return false end
+  local f = redis.pcall('HMGET', task .. owner, 'state', 'debounce_ms', 'deliveries')
+  if f.err or not f[1] or f[1] == 'dead' then return false end
+  if not f[2] then return owner end
+  if f[1] ~= 'delayed' or f[3] then return false end
+  return owner, debounce
+end
+for i = 2, #ARGV, 9 do
+  local id, key, terms = ARGV[i], ARGV[i + 7], ARGV[i + 8]
+  local wish = NO_TERMS
+  if terms ~= '' then
+    local sound, decoded = pcall(cjson.decode, terms)
+    if not sound or type(decoded) ~= 'table' then return redis.error_reply('REFUSED the terms of a task are no JSON object') end
+    wish = decoded
+    if wish.expires_ms then redis.call('ZCARD', KEYS[#KEYS] .. 'expiring') end
+  end
+  asked[i] = wish
+  waits_for_time = waits_for_time or wish ~= NO_TERMS or ARGV[i + 4] ~= '0' or ARGV[i + 5] ~= '0'
+  has_priority = has_priority or ARGV[i + 6] ~= '0'
+  local existing, takes_its_place = false, false
+  if owners['id ' .. id] or redis.call('EXISTS', task .. id) == 1 or wish.flow and flow_knows(wish) then
     existing = id
   elseif key ~= '' then
-    existing = owners['key ' .. key] or redis.call('GET', unique .. key)
-    -- A key whose owner is gone or dead (both only after damage: the scripts give keys back) holds nobody back.
-    if existing and not owners['key ' .. key] then
-      local state = redis.pcall('HGET', task .. existing, 'state')
-      if type(state) ~= 'string' or state == 'dead' then existing = false end
-    end
+    local own = (wish.throttle_ms and 'throttle ' or 'key ') .. key
+    if owners[own] then existing, takes_its_place = owners[own], wish.debounce_ms
+    elseif wish.throttle_ms then existing = throttled(key)
+    else existing, takes_its_place = owner_of(key, wish.debounce_ms) end
+    if not existing then owners[own] = id end
   end
   reply[#reply + 1] = existing or id
   reply[#reply + 1] = existing and 0 or 1
   if not existing then
     fresh[#fresh + 1] = i
     owners['id ' .. id] = id
-    if key ~= '' then owners['key ' .. key] = id end
+  elseif takes_its_place then
+    fresh[#fresh + 1] = i
+    instead[i] = existing
   end
 end
+-- Their types, where they may be written to.
+if waits_for_time then redis.call('ZCARD', delayed) end
+if has_priority then redis.call('ZCARD', priority) end
 
 if not protocol then redis.call('HSET', config, 'protocol', ARGV[1]) end
-local at = string.format('%.0f', now)
+local at, created = string.format('%.0f', now), 0
+-- One command for many that go to the back of waiting one after another.
+local line = {}
+local function line_up()
+  if #line > 0 then redis.call('LPUSH', waiting, unpack(line)) end
+  line = {}
+end
 for _, i in ipairs(fresh) do
-  local id, name, args, options, delay_ms, run_at_ms, rank, key = unpack(ARGV, i, i + 7)
+  local id, name, args, options, delay_ms, run_at_ms, rank, key, terms = unpack(ARGV, i, i + 8)
+  local wish = asked[i]
+  id = instead[i] or id
   local hash = task .. id
   local due_ms = tonumber(run_at_ms)
-  if due_ms == 0 then due_ms = now + tonumber(delay_ms) end
+  if due_ms == 0 then due_ms = now + tonumber(wish.debounce_ms or delay_ms) end
   local state = due_ms > now and 'delayed' or 'waiting'
-  redis.call('HSET', hash, 'name', name, 'args', args, 'state', state, 'enqueued_ms', at, 'since_ms', at)
-  if options ~= '' then redis.call('HSET', hash, 'options', options) end
-  if key ~= '' then
-    redis.call('HSET', hash, 'unique', key)
-    redis.call('SET', unique .. key, id)
+  if instead[i] then
+    redis.call('HDEL', hash, 'options', 'priority', 'score', 'lane')
+  else
+    created = created + 1
   end
+  local begun = instead[i] and 'since_ms' or 'enqueued_ms'
+  redis.call('HSET', hash, 'name', name, 'args', args, 'state', state, 'since_ms', at, begun, at)
+  if options ~= '' then redis.call('HSET', hash, 'options', options) end
+  local marks = ''
+  if key ~= '' then
+    if wish.throttle_ms then
+      local throttle = KEYS[#KEYS] .. 'throttle:' .. key
+      redis.call('SET', throttle, string.format('%.0f %s', now + wish.throttle_ms, id), 'PX', math.max(wish.throttle_ms, 60000))
+    else
+      redis.call('HSET', hash, 'unique', key)
+      redis.call('SET', unique .. key, id)
+    end
+    if wish.debounce_ms then redis.call('HSET', hash, 'debounce_ms', wish.debounce_ms) end
+    if wish.debounce_ms or wish.unique_for == 'while_waiting' then marks = marks .. 'u' end
+  end
+  if wish.lane or rated then marks = marks .. 'l' end
+  if wish.lane then redis.call('HSET', hash, 'lane', wish.lane) end
+  if wish.keep then marks = marks .. 'a' end
+  if wish.expires_ms then
+    marks = marks .. 'e'
+    local expires = string.format('%.0f', now + wish.expires_ms)
+    redis.call('HSET', hash, 'expires_ms', expires)
+    redis.call('ZADD', KEYS[#KEYS] .. 'expiring', expires, id)
+  end
+  if wish.flow then
+    marks = marks .. 'w'
+    if flow_plant(id, wish, at) then
+      state = 'blocked'
+      redis.call('HSET', hash, 'state', state)
+      redis.call('ZADD', KEYS[#KEYS] .. 'blocked', at, id)
+    end
+  end
+  if marks ~= '' then redis.call('HSET', hash, 'marks', marks) end
+  local score
   if rank ~= '0' then
     sequence = sequence + 1
-    local score = -tonumber(rank) * 4294967296 + sequence % 4294967296
-    redis.call('HSET', hash, 'priority', rank, 'score', string.format('%.0f', score))
-    if state == 'waiting' then
-      redis.call('ZADD', priority, string.format('%.0f', score), id)
-      redis.call(score < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
-    end
-  elseif state == 'waiting' then
-    redis.call('LPUSH', waiting, id)
+    score = string.format('%.0f', -tonumber(rank) * 4294967296 + sequence % 4294967296)
+    redis.call('HSET', hash, 'priority', rank, 'score', score)
   end
-  if state == 'delayed' then redis.call('ZADD', delayed, due_ms, id) end
+  if score or wish.lane or rated then line_up() end
+  if state == 'delayed' then redis.call('ZADD', delayed, due_ms, id)
+  elseif state == 'blocked' then -- it waits for other nodes of its workflow
+  elseif (wish.lane or rated) and lane_enter(id, wish.lane, rank, at) then
+    -- It stands in its lane.
+  elseif score then
+    redis.call('ZADD', priority, score, id)
+    redis.call(tonumber(score) < 0 and 'RPUSH' or 'LPUSH', waiting, '*')
+  else
+    line[#line + 1] = id
+    if #line == 200 then line_up() end
+  end
 end
-if #fresh > 0 then redis.call('HINCRBY', stats, 'enqueued', #fresh) end
-redis.call('HSET', stats, 'sequence', sequence)
+line_up()
+lanes_settle()
+if created > 0 then redis.call('HINCRBY', stats, 'enqueued', created) end
+if has_priority then redis.call('HSET', stats, 'sequence', sequence) end
 return reply

@@ -1,7 +1,7 @@
 -- glance: read-only; a few words of each task that a worker holds, or that is dead (bounded, whatever the tasks carry)
 -- KEYS[1] ids (active of a worker: LIST; dead: ZSET)   KEYS[2] task: (prefix of HASH)
 -- ARGV[1] 'active' | 'dead'   ARGV[2] offset   ARGV[3] limit   ARGV[4] most bytes of a task's error
--- Returns {now (ms), how many there are, one array per task: {id, name, attempts spent, crashes, since (ms), error}}
+-- Returns {now (ms), how many there are, one array per task: {id, name, attempts spent, crashes, since (ms), error, progress}}
 -- Order: of a worker's tasks the longest held first, of dead ones the newest first.
 local ids, task = KEYS[1], KEYS[2]
 local state, offset, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -21,8 +21,8 @@ end
 
 local reply = {now, total}
 for i, id in ipairs(page) do
-  local f = redis.pcall('HMGET', task .. id, 'name', 'attempt', 'crashes', 'since_ms', 'error')
-  if f.err then f = {'', '', '', '', 'its record is no hash'} end
-  reply[i + 2] = {id, f[1] or '', f[2] or '', f[3] or '', f[4] or '', string.sub(f[5] or '', 1, most)}
+  local f = redis.pcall('HMGET', task .. id, 'name', 'attempt', 'crashes', 'since_ms', 'error', 'progress')
+  if f.err then f = {'', '', '', '', 'its record is no hash', ''} end
+  reply[i + 2] = {id, f[1] or '', f[2] or '', f[3] or '', f[4] or '', string.sub(f[5] or '', 1, most), string.sub(f[6] or '', 1, 2000)}
 end
 return reply

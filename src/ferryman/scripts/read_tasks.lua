@@ -1,10 +1,11 @@
 -- read_tasks: read-only; the records of given ids, or of the tasks in one state (bounded)
 -- KEYS[1] waiting (LIST)   KEYS[2] handed (LIST)   KEYS[3] priority (ZSET)   KEYS[4] delayed (ZSET)   KEYS[5] dead (ZSET)
 -- KEYS[6] completed (ZSET) KEYS[7] workers (ZSET)  KEYS[8] task: (prefix of HASH)   KEYS[9] active: (prefix of LIST)
+-- KEYS[10] blocked (ZSET)  KEYS[11] result: (prefix of STRING)
 -- ARGV[1] state ('' = the ids that follow)   ARGV[2] offset   ARGV[3] limit, then ids
--- Returns one array per task: {id, run at (epoch ms, 0 = not delayed), field, value...}
--- Order: whose turn is next first; of dead and completed the newest first; of active by worker.
-local waiting, handed, priority, delayed, dead, completed, workers, task, active = unpack(KEYS)
+-- Returns one array per task: {id, run at (epoch ms, 0 = not delayed), field, value...}; of given ids `kept` is a field, too
+-- Order: whose turn is next first; of blocked the longest blocked first; of dead and completed the newest first; of active by worker.
+local waiting, handed, priority, delayed, dead, completed, workers, task, active, blocked, result = unpack(KEYS)
 local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 -- Only the page is collected; `passed` tasks stand before it.
@@ -43,6 +44,7 @@ elseif state == 'active' then
     add(redis.call('LRANGE', active .. worker, before, before + limit - #ids - 1))
   end
 elseif state == 'delayed' then add(redis.call('ZRANGE', delayed, offset, last))
+elseif state == 'blocked' then add(redis.call('ZRANGE', blocked, offset, last))
 elseif state == 'dead' then add(redis.call('ZREVRANGE', dead, offset, last))
 elseif state == 'completed' then add(redis.call('ZREVRANGE', completed, offset, last)) end
 
@@ -55,6 +57,8 @@ for i = 1, #ids do
     row[j + 2], row[j + 3] = record[j], record[j + 1]
     if record[j] == 'state' then moved = record[j + 1] ~= state end
   end
+  local kept = #record > 0 and state == '' and redis.pcall('GET', result .. ids[i])
+  if type(kept) == 'string' then row[#row + 1], row[#row + 2] = 'kept', kept end
   -- Behind a cancelled task its id may still stand in the list, as a ghost; the same id may be in use again elsewhere.
   local ghost = state == 'waiting' and (moved or seen[ids[i]])
   if #record > 0 and not ghost then reply[#reply + 1] = row end

@@ -2,20 +2,22 @@
 -- KEYS[1] workers (ZSET)    KEYS[2] worker (HASH)   KEYS[3] active of the worker (LIST)   KEYS[4] suspected (HASH)
 -- KEYS[5] slots (HASH)      KEYS[6] waiting (LIST)  KEYS[7] priority (ZSET)               KEYS[8] dead (ZSET)
 -- KEYS[9] stats (HASH)      KEYS[10] config (HASH)  KEYS[11] task: (prefix of HASH)       KEYS[12] unique: (prefix of STRING)
+-- KEYS[13] the queue's root (prefix)
 -- ARGV[1] worker id   ARGV[2] limit
 -- Returns {verdict, to waiting, to dead, left}; verdict: 'alive', 'suspected', 'vouched', 'dead' or 'unknown'.
 -- 'dead' is followed by the reason ('heartbeat' = none but silence), 1 when the end was announced, and 2 per task taken:
--- id, outcome: 'recovered' or 'crashed' (charged) = it waits again, 'dead'
+-- id, outcome: 'recovered' or 'crashed' (charged) = it waits again, 'dead', 'cancelled' (somebody has cancelled it)
 --
 -- Nobody dies on one look. After a Redis that froze, every deadline has passed, and calls that queued up may run
 -- before the beats do: so the looks must lie apart, follow each other without a gap, and span some beats.
 -- A worker that died holding one task charges it. Whoever was held, alone or in company, has one death more against
 -- it (field `deaths`); fetch hands a task out alone from its second one on, until it completes or fails by itself.
--- That its worker died is added to the history of each.
+-- That its worker died is added to the history of each. Where a successor was faster than who sees of what workers end,
+-- `untold` says whose evidence lacks it (the last 100 at most).
 local workers, worker, active, suspected, slots, waiting, priority, dead, stats, config, task, unique = unpack(KEYS)
-local id, limit = ARGV[1], tonumber(ARGV[2])
+local id, limit, untold = ARGV[1], tonumber(ARGV[2]), KEYS[13] .. 'untold'
 local LOOKS_APART_MS, LOOKS_GAP_MS = 400, 5000
--- part: history
+-- part: cut_short
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -25,7 +27,7 @@ if not score then return {'unknown', 0, 0, 0} end
 local deadline = tonumber(score)
 if deadline < 0 then deadline = 1 end -- damage, and long past; 0 is said by those who know
 if deadline > now then return {'alive', 0, 0, 0} end
-local w = redis.call('HMGET', worker, 'beat_ms', 'vouched_until_ms', 'hint', 'exempt', 'held', 'pod', 'slot')
+local w = redis.call('HMGET', worker, 'beat_ms', 'vouched_until_ms', 'hint', 'exempt', 'held', 'pod', 'slot', 'untold')
 local beat_ms = tonumber(w[1] or '1000') or 1000
 
 if deadline > 0 then
@@ -54,6 +56,7 @@ redis.call('LLEN', waiting)
 redis.call('ZCARD', priority)
 redis.call('ZCARD', dead)
 redis.call('HLEN', suspected)
+local untold_ends = redis.call('HLEN', untold)
 local in_slot = w[7] and redis.call('HGET', slots, w[7])
 for _, count in ipairs(redis.call('HMGET', stats, 'recovered', 'dead_by_crash')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
@@ -63,13 +66,19 @@ local crashes_max, recoveries_max = tonumber(caps[1] or '3') or 3, tonumber(caps
 local length = redis.call('LLEN', active)
 local held = tonumber(w[5] or length) or length
 local ids = redis.call('LRANGE', active, 0, limit - 1)
-local found = {}
+local found, cancelled = {}, false
 for _, held_id in ipairs(ids) do
   local f = redis.pcall('HMGET', task .. held_id, 'crashes', 'recoveries', 'score', 'unique', 'evidence', 'deaths',
-    'attempt', 'since_ms', 'history')
+    'attempt', 'since_ms', 'history', 'marks')
   f[3] = f[3] and string.match(f[3], '^%-?%d+$')
   f.owner = f[4] and redis.pcall('GET', unique .. f[4])
+  f.cancelled = not f.err and is_cancelled(f[10])
+  cancelled = cancelled or f.cancelled
   found[#found + 1] = {held_id, f}
+end
+if cancelled then
+  local damage = cannot_cut_short()
+  if damage then return damage end
 end
 
 if deadline > 0 then
@@ -89,12 +98,19 @@ for _, pair in ipairs(found) do
     redis.call('ZADD', dead, now, held_id)
     to_dead = to_dead + 1
     taken[#taken + 1], taken[#taken + 2] = held_id, 'dead'
+  elseif f.cancelled then
+    cut_short(held_id, 'cancelled', now, {id, nil, death})
+    taken[#taken + 1], taken[#taken + 2] = held_id, 'cancelled'
   else
     local crashes, recoveries = tonumber(f[1] or '0') or 0, (tonumber(f[2] or '0') or 0) + 1
     local charged = held == 1 and not w[4]
     if charged then
       crashes = crashes + 1
       redis.call('HSET', hash, 'crashes', crashes, 'evidence', (f[5] and f[5] .. '\n' or '') .. proof)
+      if w[8] then
+        if untold_ends >= 100 then redis.call('DEL', untold) end
+        redis.call('HSET', untold, id, held_id .. '\n' .. reason)
+      end
     end
     local spent = (charged and crashes >= crashes_max) or recoveries >= recoveries_max
     local outcome = spent and 'dead' or charged and 'crashed' or 'recovered'
@@ -119,6 +135,7 @@ for _, pair in ipairs(found) do
       end
       to_waiting = to_waiting + 1
     end
+    if f[10] then departed(held_id, f[10], spent and 'dead' or 'recovered') end
   end
 end
 redis.call('LTRIM', active, #found, -1)

@@ -1,14 +1,14 @@
 -- retry: active -> delayed; an attempt is spent unless told otherwise
 -- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] stats (HASH)
--- KEYS[5] task: (prefix of HASH)
+-- KEYS[5] task: (prefix of HASH)        KEYS[6] the queue's root (prefix)
 -- ARGV[1] worker id  ARGV[2] id  ARGV[3] token  ARGV[4] delay (ms)  ARGV[5] 1 = spend an attempt
 -- ARGV[6] error text ('' = none)  ARGV[7] run time (ms)  ARGV[8] 1 = parked: no handler here knows its name
 -- A run that ended is added to the task's history; one that was parked never began.
--- Returns 'ok', 'not_held' or 'unregistered'
+-- Returns 'ok', 'cancelled' (somebody has cancelled it, so it ended instead), 'not_held' or 'unregistered'
 local active, workers, delayed, stats, task = unpack(KEYS)
 local me, id, token, delay_ms, spend, err, run_ms, park = unpack(ARGV)
 local hash = task .. id
--- part: history
+-- part: cut_short
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -19,9 +19,16 @@ redis.call('ZCARD', delayed)
 for _, count in ipairs(redis.call('HMGET', stats, 'failed', 'retried', 'unspent', 'parked', 'run_ms')) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
-local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks', 'since_ms', 'history')
+local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks', 'since_ms', 'history', 'marks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt, parks = tonumber(f[4] or '0') or 0, tonumber(f[5] or '0') or 0
+if is_cancelled(f[8]) then
+  local damage = cannot_cut_short()
+  if damage then return damage end
+  redis.call('LREM', active, -1, id)
+  cut_short(id, 'cancelled', now, {me, tonumber(run_ms), err})
+  return 'cancelled'
+end
 
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', delayed, now + tonumber(delay_ms), id)
@@ -43,4 +50,5 @@ else
   redis.call('HINCRBY', stats, 'retried', 1)
   redis.call('HINCRBY', stats, 'run_ms', run_ms)
 end
+if f[8] then departed(id, f[8], 'retried') end
 return 'ok'

@@ -1,12 +1,14 @@
 -- stats: read-only; all figures of the queue at one instant, so that the accounting is exact
 -- KEYS[1] waiting (LIST)  KEYS[2] handed (LIST)  KEYS[3] priority (ZSET)  KEYS[4] delayed (ZSET)  KEYS[5] dead (ZSET)
 -- KEYS[6] workers (ZSET)  KEYS[7] stats (HASH)   KEYS[8] config (HASH)    KEYS[9] task: (prefix of HASH)
--- KEYS[10] active: (prefix of LIST)
+-- KEYS[10] active: (prefix of LIST)               KEYS[11] blocked (ZSET)
+-- KEYS[12] lanes (ZSET)    KEYS[13] lane-ready (HASH)   KEYS[14] lane-wakes (ZSET)
 -- ARGV[1] how far ahead "due soon" looks (ms)
 -- Returns {now, waiting (with handed), delayed, active, dead, workers alive, orphaned (held by the silent),
---          due soon, next due (-1 = none), oldest waiting since (-1 = none), hold, has a policy, then counters as field, value}
+--          due soon (with the next occurrence of a schedule), next due (-1 = none), oldest waiting since (-1 = none), hold, has a policy, blocked,
+--          lanes that a limit holds back, then counters as field, value}
 -- The loop is over registered workers, two reads each; everything else is O(log n) or less.
-local waiting, handed, priority, delayed, dead, workers, stats, config, task, active = unpack(KEYS)
+local waiting, handed, priority, delayed, dead, workers, stats, config, task, active, blocked, lanes, lane_ready, wakes = unpack(KEYS)
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -44,9 +46,13 @@ local first = redis.call('ZRANGE', priority, 0, 0)
 if first[1] then consider(first[1]) end
 
 local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-local settings = redis.call('HMGET', config, 'hold', 'generation')
+local wake, next_due = redis.call('ZRANGE', wakes, 0, 0, 'WITHSCORES'), tonumber(due[2] or '-1')
+if wake[2] and (next_due < 0 or tonumber(wake[2]) < next_due) then next_due = tonumber(wake[2]) end
+local held_back = redis.call('ZCOUNT', lanes, 1, '+inf') - redis.call('HLEN', lane_ready)
+local settings = redis.call('HMGET', config, 'hold', 'generation', 'next_fire_ms')
+local soon, next_fire = now + tonumber(ARGV[1]), tonumber(settings[3] or '')
 local reply = {now, depth, redis.call('ZCARD', delayed), held, redis.call('ZCARD', dead), alive, orphaned,
-  redis.call('ZCOUNT', delayed, '-inf', now + tonumber(ARGV[1])), due[2] and tonumber(due[2]) or -1, oldest,
-  settings[1] == '1' and 1 or 0, settings[2] and 1 or 0}
+  redis.call('ZCOUNT', delayed, '-inf', soon) + (next_fire and next_fire > now and next_fire <= soon and 1 or 0), next_due, oldest,
+  settings[1] == '1' and 1 or 0, settings[2] and 1 or 0, redis.call('ZCARD', blocked), held_back}
 for _, word in ipairs(counters) do reply[#reply + 1] = word end
 return reply

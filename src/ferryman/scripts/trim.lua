@@ -1,9 +1,11 @@
 -- trim: completed and dead past their retention -> gone (bounded batch); a dead one counts as discarded
 -- KEYS[1] completed (ZSET)   KEYS[2] dead (ZSET)   KEYS[3] stats (HASH)   KEYS[4] config (HASH)   KEYS[5] task: (prefix of HASH)
+-- KEYS[6] the queue's root (prefix)
 -- ARGV[1] limit
 -- Returns {completed forgotten, dead discarded}; call again while either equals the limit
 local completed, dead, stats, config, task = unpack(KEYS)
 local limit = tonumber(ARGV[1])
+-- part: departure
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -24,8 +26,10 @@ for _, id in ipairs(old) do
   redis.call('UNLINK', task .. id)
 end
 for _, id in ipairs(expired) do
+  local f = redis.pcall('HMGET', task .. id, 'marks', 'lane')
   redis.call('ZREM', dead, id)
   redis.call('UNLINK', task .. id)
+  if f[1] then departed(id, f[1], 'discarded', f[2]) end
 end
 if #expired > 0 then redis.call('HINCRBY', stats, 'discarded', #expired) end
 return {#old, #expired}

@@ -41,9 +41,9 @@ class RecordingSyncLink(SyncLink):
         super().__init__(client, load_timed)
         self._record = record
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], meanwhile: Callable[[], None] | None = None) -> T:
         """Run one call."""
-        result = super().run(_confirmed(call))
+        result = super().run(_confirmed(call), meanwhile)
         for reads in _created(call, result):
             if (task := super().run(reads)) is not None:
                 self._record(task)

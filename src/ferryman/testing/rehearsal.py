@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from ferryman.link import Link
 from ferryman.queue import Queue
 from ferryman.testing.run import Run
+from ferryman.testing.strikes import Strike
 
 GROUP: Final = "ferryman.testing"
 
@@ -27,7 +28,7 @@ class Rehearsal(Protocol):
 
 
 class Rehearse(Protocol):
-    """Opens a rehearsal. `times_out(task)`: whether its runs shall hit their timeout at once. `in_this_thread`:
+    """Opens a rehearsal. `struck_by(task)`: what stops its runs at once, if something does. `in_this_thread`:
     plain handlers run in the thread that waits in asgiref's `async_to_sync`, not in threads of their own."""
 
     def __call__(
@@ -35,7 +36,7 @@ class Rehearse(Protocol):
         queue: Queue,
         link: Link,
         lifespan: AbstractAsyncContextManager[Any],
-        times_out: Callable[[str], bool],
+        struck_by: Callable[[str], Strike | None],
         in_this_thread: bool,
     ) -> AbstractAsyncContextManager[Rehearsal]: ...
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: completed; retried: it waits for its next run; dead: no further run; parked: no handler has its name; crashed: the
-#: process that ran it died.
-Outcome = Literal["completed", "retried", "dead", "parked", "crashed"]
+#: process that ran it died; cancelled: it was discarded.
+Outcome = Literal["completed", "retried", "dead", "parked", "crashed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

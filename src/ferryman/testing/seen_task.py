@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, ParamSpec
 
-from ferryman.handler import Handler
+from ferryman.handler import AnyHandler, Handler
 from ferryman.options import TaskOptions
 from ferryman.task import Task, TaskState
 
@@ -33,6 +33,9 @@ class SeenTask(Generic[P]):
     run_at: datetime | None  # when it is due, while it is delayed
     options: TaskOptions  # max_attempts, timeout_s and backoff, where its enqueue named them
     error: str  # of its last run, when that failed
+    result: Any  # what its handler returned, if that is kept
+    progress: dict[str, Any] | None  # done, total and note, as its handler last said
+    why: str  # it was discarded: cancelled or expired
     handler: Handler[P, ..., Any] | None = field(repr=False, compare=False)
 
     def called_with(self, *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -48,7 +51,9 @@ class SeenTask(Generic[P]):
 def see(enqueued: Task, present: Task | None, handler: Handler[P, ..., Any] | None) -> SeenTask[P]:
     """What was recorded when it was enqueued, and where it is at present."""
     now = present or enqueued
-    args: dict[str, Any] = json.loads(enqueued.args) if handler is None else handler.decode_args(enqueued.args)
+    # A debounced task takes over the arguments of a later enqueue; once it has completed Redis keeps none.
+    encoded = now.args or enqueued.args
+    args: dict[str, Any] = json.loads(encoded) if handler is None else handler.decode_args(encoded)
     return SeenTask(
         id=enqueued.id,
         queue=enqueued.queue,
@@ -61,5 +66,14 @@ def see(enqueued: Task, present: Task | None, handler: Handler[P, ..., Any] | No
         run_at=datetime.fromtimestamp(now.run_at_ms / 1_000, UTC) if now.state is TaskState.DELAYED else None,
         options=TaskOptions.decode(enqueued.options),
         error=now.error,
+        result=_result(now, handler),
+        progress=json.loads(now.progress) if now.progress else None,
+        why=now.why,
         handler=handler,
     )
+
+
+def _result(task: Task, handler: AnyHandler | None) -> Any:
+    if not task.result:
+        return None
+    return json.loads(task.result) if handler is None else handler.results.decode(task.result)

@@ -7,8 +7,8 @@ with the scheduler at work. So a test is over in milliseconds, whatever delays a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, ParamSpec, overload
 
@@ -20,12 +20,15 @@ from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import SyncLink
 from ferryman.queue import Queue, queues_defined
 from ferryman.task import Task, TaskState
+from ferryman.testing.almanac import AT_MOST as OCCURRENCES_AT_MOST
+from ferryman.testing.almanac import Almanac
 from ferryman.testing.clock import Clock, load_timed
 from ferryman.testing.recording_links import RecordingLink, RecordingSyncLink
 from ferryman.testing.rehearsal import Rehearsal, find_rehearsal
 from ferryman.testing.run import Run
 from ferryman.testing.seen_task import SeenTask, see
 from ferryman.testing.server import Server
+from ferryman.testing.strikes import Strikes
 
 P = ParamSpec("P")
 
@@ -46,8 +49,9 @@ class Tester:
         self._clock = Clock()
         self._recorded: list[Task] = []
         self._lifespans: dict[Queue, Callable[[], AbstractAsyncContextManager[Any]]] = {}
-        self._timing_out: list[AnyHandler] = []
+        self._strikes = Strikes()
         self._link: SyncLink
+        self._almanac: Almanac
         self._exits = ExitStack()
 
     def __enter__(self) -> Tester:
@@ -56,6 +60,7 @@ class Tester:
         self._exits.callback(self._link.close)
         self._link.run(self._clock.set())
         record = self._recorded.append
+        self._almanac = Almanac(self._link, self._clock, record)
         self._exits.enter_context(
             pools.replaced(
                 lambda: RecordingLink(self._server.client(), record),
@@ -150,23 +155,21 @@ class Tester:
         """From now on `ctx.deps` of this queue's handlers is this, and its lifespan is not entered."""
         self._lifespans[queue] = lambda: nullcontext(deps)
 
-    @contextmanager
-    def timing_out(self, *handlers: AnyHandler) -> Generator[None]:
+    def timing_out(self, *handlers: AnyHandler) -> AbstractContextManager[None]:
         """Inside, runs of these handlers hit their timeout as soon as they wait for something.
 
         A coroutine gets its CancelledError there; one that waits for nothing comes to its end, as it would in a
         worker. A `run_in="process"` handler is not called at all, since a process that is killed leaves nothing.
         Raises ValueError for a handler in a thread: those can have no timeout.
         """
-        for handler in handlers:
-            if handler.run_in == "thread":
-                raise ValueError(f"task {handler.name!r} runs in a thread, which can't be stopped: it has no timeout")
-        self._timing_out += handlers
-        try:
-            yield
-        finally:
-            for handler in handlers:
-                self._timing_out.remove(handler)
+        return self._strikes.on(handlers, "timeout")
+
+    def cancelling(self, *handlers: AnyHandler) -> AbstractContextManager[None]:
+        """Inside, somebody cancels the tasks of these handlers as soon as their runs wait for something.
+
+        They stop as by a timeout, and their tasks are discarded. Raises ValueError for a handler in a thread.
+        """
+        return self._strikes.on(handlers, "cancel")
 
     # Time.
 
@@ -176,15 +179,30 @@ class Tester:
         return datetime.fromtimestamp(self._clock.now_ms / 1_000, UTC)
 
     def advance(self, duration: Duration) -> None:
-        """So much later: what is due by then waits for a worker. Nothing is run. Raises ValueError."""
+        """So much later: what is due by then waits for a worker, also what `cron=` says. Nothing is run.
+
+        Raises ValueError, and AssertionError when schedules have come due more than a thousand times.
+        """
         self._advance_ms(duration_ms(duration))
 
     def _advance_ms(self, ms: int) -> None:
-        self._clock.now_ms += ms
-        self._link.run(self._clock.set())
+        until_ms, fires = self._clock.now_ms + ms, 0
+        self._almanac.begin()
+        while (at_ms := self._almanac.next_ms()) is not None and at_ms <= until_ms:
+            self._set(at_ms)
+            self._almanac.fire_due()
+            if (fires := fires + 1) > OCCURRENCES_AT_MOST:
+                raise AssertionError(f"schedules have come due more than {OCCURRENCES_AT_MOST} times; advance by less")
+        self._set(until_ms)
         for name in self._queue_names():
-            while self._link.run(Broker(name).promote()).count:
+            while self._link.run(Broker(name).promote()).count or self._link.run(Broker(name).expire()).count:
                 pass
+            while self._link.run(Broker(name).advance()).left:
+                pass
+
+    def _set(self, now_ms: int) -> None:
+        self._clock.now_ms = now_ms
+        self._link.run(self._clock.set())
 
     # The rest.
 
@@ -236,7 +254,7 @@ class Tester:
             queue,
             pools.link_for(None),
             lifespan(),
-            lambda task: any(h.queue is queue and h.name == task for h in self._timing_out),
+            lambda task: self._strikes.of(queue, task),
             in_this_thread,
         )
 

@@ -20,12 +20,19 @@ class AgingClock:
     async def advance(self, ms: int) -> None:
         """`ms` later, as seen from the queue's data."""
         calls: list[Call[Any]] = []
-        for name in ("workers", "delayed", "dead", "completed"):
-            key = self._prefix + name
+        timed = [
+            self._prefix + name
+            for name in ("workers", "delayed", "blocked", "dead", "completed", "flow-sending", "expiring", "lane-wakes")
+        ]
+        starts = await self._link.run(command("KEYS", self._prefix + "starts:*", read=list))
+        for key in (*timed, *(key.decode() for key in starts)):
             # A worker that was declared dead has the deadline 0, and keeps it.
             for member in await self._link.run(command("ZRANGEBYSCORE", key, 1, "+inf", read=list)):
                 calls.append(command("ZINCRBY", key, -ms, member, read=bool))
         for key in await self._link.run(command("KEYS", self._prefix + "*", read=list)):
+            if b":throttle:" in key:
+                until_ms, owner = (await self._link.run(command("GET", key, read=bytes))).split(b" ", 1)
+                calls.append(command("SET", key, f"{int(until_ms) - ms} {owner.decode()}", "KEEPTTL", read=bool))
             if await self._link.run(command("TYPE", key, read=bytes)) == b"hash":
                 fields = await self._link.run(command("HGETALL", key, read=hash_fields))
                 older = _older(key.decode().removeprefix(self._prefix), fields, ms)

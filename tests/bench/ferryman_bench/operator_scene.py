@@ -61,9 +61,11 @@ class FakeCluster:
             raise Conflict(409, "somebody else wrote")
         return self.add(body)
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
-        self.writes.append("status")
-        body = self.objects[Kind.TASK_QUEUE, name]
+    async def patch_status(
+        self, namespace: str, name: str, status: Mapping[str, Any], kind: Kind = Kind.TASK_QUEUE
+    ) -> dict[str, Any]:
+        self.writes.append("status" if kind is Kind.TASK_QUEUE else f"status {kind} {name}")
+        body = self.objects[kind, name]
         return self.add({**body, "status": {**body.get("status", {}), **status}})
 
     async def create_event(self, event: Mapping[str, Any]) -> None:

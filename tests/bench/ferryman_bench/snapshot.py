@@ -14,7 +14,17 @@ MOMENT: Final = "<moment>"
 
 #: Fields that hold a moment.
 MOMENTS: Final = frozenset(
-    {"enqueued_ms", "since_ms", "finished_ms", "started_ms", "drain_until_ms", "vouched_until_ms", "claim_until_ms"}
+    {
+        "enqueued_ms",
+        "since_ms",
+        "finished_ms",
+        "started_ms",
+        "drain_until_ms",
+        "vouched_until_ms",
+        "claim_until_ms",
+        "expires_ms",
+        "progress_ms",
+    }
 )
 
 #: Key of the queue, without its prefix -> a list (front first), a set's members by score, or a hash.
@@ -53,6 +63,8 @@ async def _value(link: Link, key: str) -> Any:
         return await link.run(command("LRANGE", key, 0, -1, read=lambda reply: [x.decode() for x in reply][::-1]))
     if kind == "zset":
         return await link.run(command("ZRANGE", key, 0, -1, read=lambda reply: [x.decode() for x in reply]))
+    if kind == "set":
+        return await link.run(command("SMEMBERS", key, read=lambda reply: sorted(x.decode() for x in reply)))
     if kind == "hash":
         fields = await link.run(command("HGETALL", key, read=hash_fields))
         return {name: _shown(key, name, value) for name, value in fields.items()}

@@ -28,13 +28,19 @@ class Recorder(Acker):
     def __init__(self, counters: Counters) -> None:
         super().__init__(counters)
         self.completed: list[str] = []
+        self.results: dict[str, bytes] = {}
+        self.stopped_for_good: list[str] = []
         self.failed: dict[str, Verdict] = {}
 
     def complete(self, delivery: Delivery, run_s: float, result: bytes) -> None:
         self.completed.append(delivery.id)
+        self.results[delivery.id] = result
 
     def fail(self, delivery: Delivery, verdict: Verdict, run_s: float) -> None:
         self.failed[delivery.id] = verdict
+
+    def cancelled(self, delivery: Delivery) -> None:
+        self.stopped_for_good.append(delivery.id)
 
 
 class Stage:

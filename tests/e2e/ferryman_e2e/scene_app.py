@@ -7,33 +7,37 @@ begun twice from one that was only handed over twice, without trusting the figur
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import redis.asyncio
-
 from ferryman import Context, Queue
+from ferryman.call import command
+from ferryman.link import Link
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
     """Appends to the list `e2e:journal:<queue>`."""
 
-    client: redis.asyncio.Redis
+    link: Link
     key: str
 
     async def write(self, event: str, task_id: str) -> None:
         """Returns when Redis has it."""
-        entry = {"event": event, "id": task_id, "pod": os.environ["HOSTNAME"]}
-        await self.client.rpush(self.key, json.dumps(entry))
+        entry = {"event": event, "id": task_id, "pod": os.environ["HOSTNAME"], "at_s": time.time()}
+        await self.link.run(command("RPUSH", self.key, json.dumps(entry), read=int))
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[Journal]:
     """One connection for all tasks of a worker."""
-    async with redis.asyncio.from_url(os.environ["SCENE_REDIS_URL"]) as client:
-        yield Journal(client, "e2e:journal:" + os.environ["SCENE_QUEUE"])
+    link = Link.from_url(os.environ["SCENE_REDIS_URL"])
+    try:
+        yield Journal(link, "e2e:journal:" + os.environ["SCENE_QUEUE"])
+    finally:
+        await link.close()
 
 
 scene = Queue(os.environ["SCENE_QUEUE"], lifespan=lifespan)

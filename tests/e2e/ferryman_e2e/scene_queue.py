@@ -21,11 +21,12 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the journal: a task began or ended in that pod."""
+    """A line of the journal: a task began or ended in that pod, at this time of its node's clock (epoch)."""
 
     event: str
     id: str
     pod: str
+    at_s: float
 
 
 class SceneQueue:

@@ -19,6 +19,7 @@ from ferryman_worker.batch import Batch, Exit, Held
 from ferryman_worker.counters import UNKNOWN, Counters
 from ferryman_worker.dead_hooks import DeadHooks, died
 from ferryman_worker.outcome import Crash, DeadLetter, Verdict
+from ferryman_worker.progress_log import ProgressLog
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Acker:
         #: Exits that Redis refused: their data is broken, they stay in its list until a person looks.
         self._refused: set[Held] = set()
         self._one_by_one = False
+        #: What the handlers of running tasks say of how far they have come.
+        self.progress = ProgressLog()
 
     # In.
 
@@ -66,6 +69,11 @@ class Acker:
         self.count += 1
         told = delivery if self._dead_hooks and isinstance(verdict, DeadLetter | Crash) else None
         self._exits.append(Exit(delivery.id, delivery.token, verdict, round(run_s * 1_000), told))
+
+    def cancelled(self, delivery: Delivery) -> None:
+        """The task was stopped because somebody has cancelled it. Sent as if it went back: the wish with it ends it."""
+        self._counters.of(delivery.name).cancelled += 1
+        self._return([(delivery.id, delivery.token)])
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """The tasks did not run, or were stopped: to the front of waiting, nothing spent."""
@@ -104,6 +112,8 @@ class Acker:
         size = 1 if self._one_by_one else _PER_CALL
         batch = Batch(self._completions[:size], self._exits[:size], self._returns[:size])
         del self._completions[:size], self._exits[:size], self._returns[:size]
+        if self.progress:
+            batch.progress = self.progress.take(task_id for task_id, _ in batch.held())
         self._flying.append(batch)
         self._recount()
         return batch
@@ -136,6 +146,7 @@ class Acker:
         self._counters.stale_outcomes += lost
         self._completions, self._exits, self._returns, self._flying = [], [], [], []
         self._refused.clear()
+        self.progress.clear()
         self._recount()
         return lost
 
@@ -149,6 +160,7 @@ class Acker:
         self._completions[:0] = batch.completions
         self._exits[:0] = batch.exits
         self._returns[:0] = batch.returns
+        self.progress.put_back(batch.progress)
         self.count += batch.size
 
     def _recount(self) -> None:
@@ -159,6 +171,8 @@ class Acker:
         """What must be sent again, and why."""
         kept, problem = Batch([], [], []), None
         answers = iter(replies)
+        if batch.progress:
+            next(answers)  # what could not be written is a second old, and the next word comes
         if batch.completions and (error := self._answered(next(answers), Batch(batch.completions, [], []))):
             kept.completions, problem = batch.completions, error
         for leaving in batch.exits:

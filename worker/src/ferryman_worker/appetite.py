@@ -8,7 +8,7 @@ that if this worker dies too, it is clear of what.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ferryman.protocol import Delivery, Fetched
 from ferryman_worker.acker import Acker, OwnershipGone
@@ -97,6 +97,13 @@ class Appetite:
             stale.append(self.suspect)
             self.suspect = None
         return stale
+
+    def take_suspect(self, ids: Container[str]) -> list[Delivery]:
+        """The suspect that waits here, if it is one of these."""
+        if self.suspect is None or self.suspect.id not in ids:
+            return []
+        suspect, self.suspect = self.suspect, None
+        return [suspect]
 
     def held(self) -> Iterator[Held]:
         """Everything that is this worker's, as far as it knows."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ferryman.broker import Broker
 from ferryman.call import Call
-from ferryman.protocol import Completion, Delivery, ExitReply
+from ferryman.protocol import Completion, Delivery, ExitReply, Step
+from ferryman.workers import WorkerRegistry
 from ferryman_worker.outcome import Crash, DeadLetter, Park, RetryLater, Verdict
 
 #: (id, token), as the protocol names a delivery.
@@ -28,11 +29,12 @@ class Exit:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What is sent, in this order: all completions in one call, each exit in its own, all returns in one."""
+    """What is sent, in this order: progress in one call, completions in one, each exit in its own, returns in one."""
 
     completions: list[Completion]
     exits: list[Exit]
     returns: list[Held]
+    progress: list[Step] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -50,6 +52,8 @@ class Batch:
     def calls(self, broker: Broker, worker: str) -> list[Call[Any]]:
         """The calls, one per reply that `Acker.settle` expects."""
         calls: list[Call[Any]] = []
+        if self.progress:
+            calls.append(WorkerRegistry(broker.queue).progress(worker, self.progress))
         if self.completions:
             calls.append(broker.complete(worker, self.completions))
         calls.extend(_exit(broker, worker, leaving) for leaving in self.exits)

@@ -31,7 +31,8 @@ _NAME_BYTES = 512
     _PROMISED,
     _NAME_LENGTH,
     _ERRORS,
-) = range(14)
+    _CANCELLED,
+) = range(15)
 
 
 def mono_ms() -> int:
@@ -50,6 +51,7 @@ class BeatSeen:
     hold: bool
     draining: bool
     generation: int
+    cancelled_at_us: int = 0
 
 
 class Board:
@@ -97,6 +99,7 @@ class Board:
         words[_HOLD] = int(beat.hold)
         words[_DRAINING] = int(beat.draining)
         words[_GENERATION] = beat.generation
+        words[_CANCELLED] = beat.cancelled_at_us
         if beat.registered and beat.epoch == words[_EPOCH]:
             words[_PROMISED] = promised_ms
         words[_BEAT] += 1
@@ -129,6 +132,7 @@ class Board:
                 bool(words[_HOLD]),
                 bool(words[_DRAINING]),
                 words[_GENERATION],
+                words[_CANCELLED],
             )
             if sequence % 2 == 0 and sequence == words[_BEAT]:
                 return beat

@@ -39,7 +39,7 @@ class Histogram:
 class TaskCounters:
     """What became of the tasks of one name."""
 
-    __slots__ = ("completed", "crashed", "dead", "parked", "requeued", "retried", "run_seconds")
+    __slots__ = ("cancelled", "completed", "crashed", "dead", "parked", "requeued", "retried", "run_seconds")
 
     def __init__(self) -> None:
         self.completed = 0
@@ -48,6 +48,7 @@ class TaskCounters:
         self.requeued = 0
         self.parked = 0
         self.crashed = 0
+        self.cancelled = 0
         self.run_seconds = Histogram(SECONDS)
 
     def ran_well(self, run_s: float) -> None:

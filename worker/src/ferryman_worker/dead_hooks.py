@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from ferryman.middleware import DeadTask, Middleware, overridden
 from ferryman.options import headers_of
@@ -37,10 +38,15 @@ def died(leaving: Exit, answer: object, queue: str) -> DeadTask | None:
     )
 
 
+#: Calls a plain hook with its task, off the loop.
+InThread = Callable[[Callable[..., Any], DeadTask], Awaitable[Any]]
+
+
 class DeadHooks:
     """The `on_dead` of every middleware that has one; false when none has."""
 
-    def __init__(self, middlewares: Sequence[Middleware]) -> None:
+    def __init__(self, middlewares: Sequence[Middleware], in_thread: InThread = asyncio.to_thread) -> None:
+        self._in_thread = in_thread
         self._hooks = overridden(middlewares, "on_dead")
         self._untold: asyncio.Queue[DeadTask] = asyncio.Queue()
         self._teller: asyncio.Task[None] | None = None
@@ -72,7 +78,7 @@ class DeadHooks:
                 try:
                     if inspect.iscoroutinefunction(hook):
                         await hook(dead)
-                    elif (rest := await asyncio.to_thread(hook, dead)) is not None:
+                    elif (rest := await self._in_thread(hook, dead)) is not None:
                         await rest
                 except Exception:
                     where = {"task_id": dead.task_id, "queue": dead.queue, "task": dead.task}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Container
 from typing import Any
 
 from ferryman.broker import Broker
@@ -104,6 +105,15 @@ class Fetcher:
         self.wake()
 
     @property
+    def worker(self) -> str:
+        """Whose tasks these are."""
+        return self._worker
+
+    def held_ids(self) -> list[str]:
+        """The tasks that are this worker's, as far as it knows."""
+        return [task_id for task_id, _ in self._appetite.held()]
+
+    @property
     def held(self) -> int:
         """How many tasks are this worker's, as far as it knows."""
         return sum(1 for _ in self._appetite.held())
@@ -112,6 +122,17 @@ class Fetcher:
         """Called a few times a second: what was fetched ahead and did not get its turn goes back."""
         if self._pool.ahead or self._appetite.suspect is not None:
             self._return_what_waits(GIVE_BACK_S)
+
+    def cancel(self, ids: Container[str], can_stop: Callable[[str], bool]) -> None:
+        """Somebody has cancelled these: what runs is stopped, if its kind can be, and what has not started ends."""
+        for delivery in [*self._pool.cancel(ids, can_stop), *self._appetite.take_suspect(ids)]:
+            self._acker.cancelled(delivery)
+        self.wake()
+
+    def tell_progress(self) -> None:
+        """Called a few times a second: handlers may have said how far they have come."""
+        if self._acker.progress.due:
+            self.wake()
 
     # The loop.
 
@@ -217,7 +238,7 @@ class Fetcher:
     def _flush_due(self) -> bool:
         acker = self._acker
         if not acker.count:
-            return False
+            return acker.progress.due
         return acker.count >= FLUSH_AT or self._pool.empty or acker.age_s >= FLUSH_AFTER_S
 
     def _return_what_waits(self, older_than_s: float) -> None:

@@ -92,7 +92,10 @@ class Heart:
             self._board.count_error()
             logger.debug("no answer to a beat: %s", error)
             return False
-        seen = BeatSeen(0, epoch, beat.registered, beat.active, beat.hold, beat.draining, beat.config_generation)
+        seen = BeatSeen(
+            *(0, epoch, beat.registered, beat.active, beat.hold, beat.draining),
+            *(beat.config_generation, beat.cancelled_at_us),
+        )
         # The promise counts from before the sending: this process may have been paused at any point since.
         self._board.post(seen, sent_ms + timeout_ms)
         return True

@@ -55,6 +55,7 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
     board, ledger = Board(), Ledger()
     reply_timeout_s = _reply_timeout_s(settings)
     identity = Identity(settings, queue_name)
+    gc.freeze()  # a collection would touch, and so copy, all pages that parent and child share
     beats = BeatChild.fork(
         board,
         lambda: _connect(settings, queue_name, identity, reply_timeout_s, ledger),
@@ -70,12 +71,12 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
             beats.stop()
             _connect(settings, queue_name, identity, reply_timeout_s, ledger).close()
             raise
+        gc.collect()
+        gc.freeze()  # what is here now stays; collections need not walk it again
         pool, nursery = None, None
         if any(handler.run_in == "process" for handler in queue.handlers.values()):
             pool, nursery = fork_nursery(lambda line: Child(queue).serve(line))
         figures = Figures(Counters(queue.name), board, ledger, Processes(beat=beats.pid, pool=pool))
-        gc.collect()
-        gc.freeze()  # what is here now stays; collections need not walk it again
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(settings, queue, app, figures, identity, beats, nursery, reply_timeout_s))
     finally:

@@ -21,7 +21,7 @@ from ferryman.cause import Cause
 from ferryman_worker.counters import Histogram, Recovered, TaskCounters
 from ferryman_worker.figures import Figures
 
-_OUTCOMES = ("completed", "retried", "dead", "requeued", "parked", "crashed")
+_OUTCOMES = ("completed", "retried", "dead", "requeued", "parked", "crashed", "cancelled")
 #: What every worker has from its first scrape on; other causes follow when there is something to count.
 _RECOVERED_AT_ALL = (("waiting", Cause.RESTARTED), ("dead", Cause.RESTARTED), ("waiting", Cause.LOST_FETCH))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 
 from ferryman.protocol import Delivery
 from ferryman_worker.lookahead import Lookahead
@@ -91,6 +91,16 @@ class Pool:
         """Stops the code of every running task; `take_stopped` has those that have ended."""
         for slot in self._slots:
             slot.stop()
+
+    def cancel(self, ids: Container[str], can_stop: Callable[[str], bool]) -> list[Delivery]:
+        """Stops those of these that run, and can be stopped; takes back and returns those that have not started."""
+        for slot in self._slots:
+            running = slot.delivery
+            if running is not None and running.id in ids and not slot.cancelled and can_stop(running.name):
+                slot.cancel()
+        found = [delivery for _, delivery in self._ahead if delivery.id in ids]
+        self._ahead = deque(entry for entry in self._ahead if entry[1].id not in ids)
+        return found
 
     async def ended(self, patience_s: float, unless: Callable[[], bool] = lambda: False) -> bool:
         """Waits until nothing runs; False when something still does after `patience_s`, or `unless` came true."""

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
-from ferryman_worker.child import FRAME, Assignment, decode_report, encode
+from ferryman.context import Tell
+from ferryman_worker.child import FRAME, Assignment, Report, decode_report, encode
 from ferryman_worker.nursery import ANSWER, REQUEST
 from ferryman_worker.outcome import ChildDied, Failure, NoChild, NurseryGone
 
@@ -43,19 +44,28 @@ class ChildHandle:
             self.usable = False
             os.kill(self.pid, signal.SIGKILL)  # not reaped before `ProcessPool` asks for it: the pid is its own
 
-    async def run(self, assignment: Assignment) -> None:
-        """Runs one task there. Raises FailedInChild, or ChildDied when the process ends before its report."""
+    async def run(self, assignment: Assignment, tell: Tell) -> Report:
+        """Runs one task there; `tell` hears of its progress.
+
+        Raises FailedInChild, or ChildDied when the process ends before its report.
+        """
         loop = asyncio.get_running_loop()
         message = encode(assignment)
         try:
             await loop.sock_sendall(self.line, FRAME.pack(len(message)) + message)
-            (size,) = FRAME.unpack(await _read(loop, self.line, FRAME.size))
-            report = decode_report(await _read(loop, self.line, size))
+            while True:
+                (size,) = FRAME.unpack(await _read(loop, self.line, FRAME.size))
+                report = decode_report(await _read(loop, self.line, size))
+                if (word := report.progress) is not None:
+                    tell(assignment.task_id, assignment.deliveries, word.done, word.total, word.note)
+                if report.is_last:
+                    break
         except (OSError, EOFError):
             self.usable = False
             raise ChildDied("the process that ran it ended") from None
         if report.failure is not None:
             raise FailedInChild(report.failure)
+        return report
 
 
 class ProcessPool:

@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
 from typing import Any
+
+import msgspec
 
 from ferryman.context import Context, current_run
 from ferryman.errors import InvalidTask
 from ferryman.headers import NO_HEADERS
 from ferryman.logs import trace_fields, worker_name
 from ferryman.options import RunSettings, TaskOptions, headers_of
-from ferryman.protocol import Delivery
+from ferryman.protocol import Delivery, kept_result, refused_result
+from ferryman.results import UnkeepableResult, encode_result
 from ferryman.retry import Retry
 from ferryman_worker.acker import Acker
-from ferryman_worker.child import Assignment
+from ferryman_worker.binder import Binder
+from ferryman_worker.child import Assignment, Report
 from ferryman_worker.counters import Counters, TaskCounters
 from ferryman_worker.drive import drive
 from ferryman_worker.outcome import (
@@ -65,6 +69,7 @@ class Processor:
         processes: ProcessPool,
         deps: object,
         story_level: int = logging.DEBUG,
+        binder: Binder | None = None,
     ) -> None:
         self._repertoire = repertoire
         self._acker = acker
@@ -72,6 +77,7 @@ class Processor:
         self._threads = threads
         self._processes = processes
         self._deps = deps
+        self._binder = binder
         self._pool: Pool | None = None
         #: The level at which starts and good ends are logged; 0 when nobody would see them.
         self._story = story_level if logger.isEnabledFor(story_level) else 0
@@ -93,6 +99,10 @@ class Processor:
             if delivery.options:
                 options = TaskOptions.decode(delivery.options)
                 settings, headers = repertoire.settings(part, options), options.headers or NO_HEADERS
+                if options.binds:
+                    if (bound := await self._bound(slot, delivery, part, settings, options.binds)) is None:
+                        return
+                    delivery = bound
             arguments = part.handler.decode_args(delivery.args)
         except InvalidTask as problem:
             self._fail(delivery, part.counters, part.settings, malformed(str(problem)), 0.0)
@@ -107,12 +117,13 @@ class Processor:
             enqueued_ms=delivery.enqueued_ms,
             deliveries=delivery.token,
             headers=headers,
+            tell=self._acker.progress.tell,
         )
         if self._story:
             self._tell("started", delivery)
         slot.timeout_s = settings.timeout_s
         try:
-            await self._run(slot, delivery, part, run, arguments)
+            value = await self._run(slot, delivery, part, run, arguments, settings.keep_result_ms)
         except BaseException as error:  # noqa: BLE001  (SystemExit and the like are a task's outcome, too)
             run_s = perf_counter() - started
             slot.ended(run_s)
@@ -123,14 +134,31 @@ class Processor:
             part.counters.ran_well(run_s)
             if self._story:
                 self._tell(f"completed in {run_s:.3g} s", delivery)
-            self._acker.complete(delivery, run_s, b"")
+            keep_ms = settings.keep_result_ms
+            self._acker.complete(delivery, run_s, self._kept(delivery, keep_ms, value) if keep_ms else b"")
+
+    async def _bound(
+        self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, binds: Mapping[str, str | list[str]]
+    ) -> Delivery | None:
+        """The delivery with other nodes' results among its arguments; None when it was stopped before that."""
+        assert self._binder is not None
+        started = perf_counter()
+        slot.timeout_s, slot.interrupt = None, slot.task.cancel
+        slot.suspended()
+        try:
+            return msgspec.structs.replace(delivery, args=await self._binder.bound(delivery.args, binds))
+        except asyncio.CancelledError as error:
+            run_s = perf_counter() - started
+            slot.ended(run_s)
+            self._raised(slot, delivery, part, settings, error, run_s)
+            return None
 
     def _run(
-        self, slot: Slot, delivery: Delivery, part: Part, run: Context[Any], arguments: dict[str, object]
+        self, slot: Slot, delivery: Delivery, part: Part, run: Context[Any], arguments: dict[str, object], keep_ms: int
     ) -> Awaitable[object]:
         handler, around = part.handler, part.around
         if handler.run_in == "process":
-            return self._in_process(slot, delivery, run)
+            return self._in_process(slot, delivery, run, keep_ms > 0)
         positional = (run,) if handler.wants_context else ()
         if handler.run_in == "thread":
             call = partial(handler.function, *positional, **arguments)
@@ -142,15 +170,15 @@ class Processor:
             coroutine = handler.function(*positional, **arguments)
         return drive(coroutine, run, copy_context(), slot.suspended)
 
-    async def _in_thread(self, slot: Slot, call: Callable[[], Any], run: Context[Any]) -> None:
+    async def _in_thread(self, slot: Slot, call: Callable[[], Any], run: Context[Any]) -> object:
         variables = copy_context()
         variables.run(current_run.set, run)
         job = self._threads.submit(call, variables)
         slot.interrupt = job.interrupt
         slot.suspended()
-        await job.future
+        return await job.future
 
-    async def _in_process(self, slot: Slot, delivery: Delivery, run: Context[Any]) -> None:
+    async def _in_process(self, slot: Slot, delivery: Delivery, run: Context[Any], keeps: bool) -> Report:
         assignment = Assignment(
             delivery.name,
             delivery.args,
@@ -161,14 +189,15 @@ class Processor:
             run.deliveries,
             dict(run.headers),
             worker_name(),
+            keeps,
         )
         slot.interrupt = _nothing_to_stop_yet
         slot.suspended()
         async with self._processes.child() as child:
             slot.interrupt = child.kill
-            if slot.stopping or slot.timed_out:
+            if slot.stopping or slot.timed_out or slot.cancelled:
                 child.kill()
-            await child.run(assignment)
+            return await child.run(assignment, self._acker.progress.tell)
 
     def _raised(
         self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, error: BaseException, run_s: float
@@ -177,6 +206,11 @@ class Processor:
             assert self._pool is not None
             logger.info("%s was stopped before its end: it goes back", delivery.name, extra=self._where(delivery))
             self._pool.stopped(delivery)
+            return
+        if slot.cancelled and not isinstance(error, NurseryGone):
+            logger.info("%s was cancelled, and stopped", delivery.name, extra=self._where(delivery))
+            part.counters.run_seconds.observe(run_s)
+            self._acker.cancelled(delivery)
             return
         if slot.timed_out and isinstance(error, (asyncio.CancelledError, Interrupted, ChildDied)):
             error = TimedOut(slot.timeout_s or 0.0).with_traceback(error.__traceback__)
@@ -191,6 +225,19 @@ class Processor:
             failure = describe(error, part.handler.dead_letter_on)
         part.counters.run_seconds.observe(run_s)
         self._fail(delivery, part.counters, settings, failure, run_s)
+
+    def _kept(self, delivery: Delivery, keep_ms: int, value: object) -> bytes:
+        """What is kept of a result. One that can't be kept fails no task: running it again would return it again."""
+        try:
+            if not isinstance(value, Report):
+                return kept_result(keep_ms, encode_result(value))
+            if not value.problem:
+                return kept_result(keep_ms, value.result)
+            problem = value.problem
+        except UnkeepableResult as error:
+            problem = str(error)
+        logger.error("%s has completed, but %s", delivery.name, problem, extra=self._where(delivery))
+        return refused_result(keep_ms, problem)
 
     def _crashed(self, delivery: Delivery, counters: TaskCounters, reason: str, run_s: float) -> None:
         counters.crashed += 1

@@ -13,6 +13,7 @@ from ferryman.errors import BrokerError
 from ferryman.link import Link
 from ferryman.policy import QueuePolicy
 from ferryman_worker.board import Board
+from ferryman_worker.cancels import Cancels
 from ferryman_worker.fetcher import Fetcher
 from ferryman_worker.repertoire import Repertoire
 from ferryman_worker.stop import StopRequest
@@ -43,6 +44,7 @@ class Pulse:
         self._registrar = registrar
         self._stop = stop
         self._watch = Watch(board)
+        self._cancels = Cancels(link, queue, repertoire)
         self._fetcher: Fetcher | None = None
         self._gone: asyncio.Future[str] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -85,10 +87,12 @@ class Pulse:
         if (news := self._watch.news()) is not None:
             self._pass_on(news, fetcher)
         fetcher.give_back_stale()
+        fetcher.tell_progress()
 
     def _pass_on(self, news: BeatNews, fetcher: Fetcher) -> None:
         self._board.set_ready(not (news.draining or self._stop.requested))
         fetcher.rest(news.resting)
+        self._cancels.heard(news.cancelled_at_us, fetcher)
         if self._watch.differs(news.active, fetcher.held):
             fetcher.reconcile = True
             fetcher.wake()

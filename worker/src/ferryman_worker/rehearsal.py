@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
@@ -19,10 +20,12 @@ from ferryman.policy import Policy
 from ferryman.protocol import Delivery
 from ferryman.queue import Queue
 from ferryman.testing.run import Run
+from ferryman.testing.strikes import Strike
 from ferryman.version import __version__
 from ferryman.workers import WorkerInfo, WorkerRegistry
 from ferryman_worker.acker import Acker
 from ferryman_worker.batch import Batch
+from ferryman_worker.binder import Binder
 from ferryman_worker.counters import Counters
 from ferryman_worker.dead_hooks import DeadHooks
 from ferryman_worker.outcome import Crash, DeadLetter, Park, RetryLater
@@ -46,14 +49,14 @@ async def rehearse(
     queue: Queue,
     link: Link,
     lifespan: AbstractAsyncContextManager[Any],
-    times_out: Callable[[str], bool],
+    struck_by: Callable[[str], Strike | None],
     in_this_thread: bool,
 ) -> AsyncGenerator[Rehearsal]:
     """Registers, and leaves in the end; code that still runs then is stopped, and its task given back."""
     loop = asyncio.get_running_loop()
     threads = CallerThread(loop) if in_this_thread else ThreadPool(1, loop)
     async with lifespan as deps:
-        rehearsal = Rehearsal(queue, link, deps, threads, times_out)
+        rehearsal = Rehearsal(queue, link, deps, threads, struck_by)
         try:
             await rehearsal.join()
             yield rehearsal
@@ -66,19 +69,23 @@ class Rehearsal:
     """One slot, and everything behind it."""
 
     def __init__(
-        self, queue: Queue, link: Link, deps: object, threads: ThreadPool, times_out: Callable[[str], bool]
+        self, queue: Queue, link: Link, deps: object, threads: ThreadPool, struck_by: Callable[[str], Strike | None]
     ) -> None:
         self._queue = queue
         self._link = link
-        self._times_out = times_out
+        self._struck_by = struck_by
         self._broker = Broker(queue.name)
         self._registry = WorkerRegistry(queue.name)
         counters = Counters(queue.name)
-        self._dead_hooks = DeadHooks(queue.middlewares)
+        self._dead_hooks = DeadHooks(
+            queue.middlewares, lambda hook, dead: threads.submit(partial(hook, dead), copy_context()).future
+        )
         self._acker = Acker(counters, self._dead_hooks)
         self._repertoire = Repertoire(queue.handlers, counters, Policy(), None)
         processes = RehearsedProcesses(queue, deps, threads)
-        self._processor = Processor(self._repertoire, self._acker, counters, threads, processes, deps)
+        self._processor = Processor(
+            *(self._repertoire, self._acker, counters, threads, processes, deps), binder=Binder(link, queue.name)
+        )
         self._ended = asyncio.Event()
         self._pool = Pool(1, self._process, self._ended.set)
         self._processor.work_in(self._pool)
@@ -100,9 +107,10 @@ class Rehearsal:
 
     async def run_next(self) -> Run | None:
         """Fetches one task, runs it and tells Redis the outcome; None when nothing is given out."""
-        fetched = await self._link.run(self._broker.fetch(_ID, 1))
-        if not fetched.tasks:
-            return None
+        while not (fetched := await self._link.run(self._broker.fetch(_ID, 1))).tasks:
+            # It may have taken an entry all the same: of a cancelled task, or of one that a limit sent back.
+            if fetched.reply != "ok" or not fetched.waiting:
+                return None
         [delivery] = fetched.tasks
         self._ended.clear()
         self._pool.put([delivery])
@@ -130,21 +138,25 @@ class Rehearsal:
         return batch
 
     async def _process(self, slot: Slot, delivery: Delivery) -> None:
-        if self._times_out(delivery.name):
-            asyncio.get_running_loop().call_soon(partial(_expire, slot, delivery))
+        if (strike := self._struck_by(delivery.name)) is not None:
+            if strike == "cancel":
+                await self._link.run(self._broker.ask_to_stop(delivery.id))
+            asyncio.get_running_loop().call_soon(partial(_strike, slot, delivery, strike))
         await self._processor.process(slot, delivery)
 
 
-def _expire(slot: Slot, delivery: Delivery) -> None:
+def _strike(slot: Slot, delivery: Delivery, strike: Strike) -> None:
     """The loop has come to this, so the run waits for something, or has ended."""
     if slot.delivery is delivery and slot.waited:
-        slot.expire()
+        slot.expire() if strike == "timeout" else slot.cancel()
 
 
 def _run_of(queue: str, delivery: Delivery, batch: Batch) -> Run:
     run = partial(Run, queue, delivery.name, delivery.id, delivery.attempt)
     if batch.completions:
         return run("completed")
+    if batch.returns:
+        return run("cancelled")
     match batch.exits[0].verdict:
         case RetryLater(delay_ms=delay_ms, error=error):
             return run("retried", error, delay_ms / 1_000)

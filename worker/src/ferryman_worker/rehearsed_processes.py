@@ -13,6 +13,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from ferryman.context import Tell
 from ferryman.queue import Queue
 from ferryman_worker.child import Assignment, Child, Report, decode_report, encode
 from ferryman_worker.outcome import ChildDied
@@ -55,13 +56,16 @@ class _Call:
         if self._job is not None:
             self._job.interrupt()
 
-    async def run(self, assignment: Assignment) -> None:
+    async def run(self, assignment: Assignment, tell: Tell) -> Report:
         await asyncio.sleep(0)  # a timeout that strikes at once comes before the call
         if not self._killed:
             self._job = self._threads.submit(partial(self._child.run, assignment), copy_context())
             report: Report = await self._job.future
         if self._killed:
             raise ChildDied("the process that ran it was killed")
-        failure = decode_report(encode(report)).failure
-        if failure is not None:
-            raise FailedInChild(failure)
+        report = decode_report(encode(report))
+        if (word := report.progress) is not None:
+            tell(assignment.task_id, assignment.deliveries, word.done, word.total, word.note)
+        if report.failure is not None:
+            raise FailedInChild(report.failure)
+        return report

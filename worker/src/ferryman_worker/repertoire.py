@@ -52,7 +52,7 @@ class Repertoire:
 
     def settings(self, part: Part, options: TaskOptions) -> RunSettings:
         """How a task runs that has options of its own."""
-        if (options.max_attempts, options.timeout_s, options.backoff) == (None, None, None):
+        if (options.max_attempts, options.timeout_s, options.backoff, options.keep_result_s) == (None,) * 4:
             return part.settings
         return resolve(options, *self._layers(part.handler))
 

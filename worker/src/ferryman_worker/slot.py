@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: A slot gives the loop to others after this much work without a wait.
 _SLICE_S = 0.002
 _SLICE_TASKS = 100
+#: A coroutine that was cancelled, or has had its time, may clean up for so long; then it is cancelled again, and again.
+CLEAN_UP_S = 5.0
+AGAIN_EVERY_S = 1.0
 
 
 class Slot:
@@ -29,7 +32,7 @@ class Slot:
 
     __slots__ = (
         *("_busy_s", "_pool", "_streak", "_timer", "delivery", "interrupt"),
-        *("stopping", "task", "timed_out", "timeout_s", "waited", "waiter"),
+        *("cancelled", "stopping", "task", "timed_out", "timeout_s", "waited", "waiter"),
     )
 
     def __init__(self, pool: Pool) -> None:
@@ -45,6 +48,8 @@ class Slot:
         self.timeout_s: float | None = None
         self.stopping = False
         self.timed_out = False
+        #: Somebody has cancelled the task that runs here.
+        self.cancelled = False
         #: Whether the present run has given the loop to others.
         self.waited = False
         #: Set while nothing is to be done here.
@@ -80,9 +85,26 @@ class Slot:
 
     def expire(self) -> None:
         """The present run has had the time that it was given."""
-        self._timer = None
         self.timed_out = True
+        self._insist(CLEAN_UP_S)
+
+    def cancel(self) -> None:
+        """The present run is to end, for nobody wants it any more."""
+        self.cancelled = True
+        self._insist(CLEAN_UP_S)
+
+    def _insist(self, patience_s: float) -> None:
+        """Stops the present run, and again when it has not ended: a coroutine may have swallowed its cancellation."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(patience_s, self._insist_again)
         self.interrupt()
+
+    def _insist_again(self) -> None:
+        if self.delivery is not None:
+            where = {"task_id": self.delivery.id}
+            logger.warning("%s was stopped and goes on: stopping it again", self.delivery.name, extra=where)
+        self._insist(AGAIN_EVERY_S)
 
     async def _live(self) -> None:
         pool = self._pool
@@ -99,7 +121,7 @@ class Slot:
                 self.waiter = None
                 continue
             self.delivery = delivery
-            self.waited = self.timed_out = False
+            self.waited = self.timed_out = self.cancelled = False
             try:
                 await process(self, delivery)
             except Exception:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from ferryman.broker import Broker
 from ferryman.cause import RESIGNED
 from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from ferryman.link import Link
@@ -129,6 +130,8 @@ class Registrar:
         registered = await self._link.run(self._registry.register(info, self._manifest))
         if registered.holder is not None:
             return None
+        if self._manifest.schedules:  # a queue that nobody has enqueued into yet is known to no scheduler
+            await self._link.run(Broker(self._registry.queue).announce())
         self._board.announce(worker, self._timeout_ms, sent_ms + self._timeout_ms)
         self._beat_ms = info.beat_ms
         policy = Policy.from_config(registered.config)

@@ -19,6 +19,7 @@ class BeatNews:
     resting: bool
     draining: bool
     generation: int
+    cancelled_at_us: int = 0
 
 
 class Watch:
@@ -48,7 +49,8 @@ class Watch:
         if beat.sequence == self._seen or beat.epoch != epoch:
             return None
         self._seen = beat.sequence
-        return BeatNews(beat.active, beat.hold or beat.draining, beat.draining, beat.generation)
+        resting = beat.hold or beat.draining
+        return BeatNews(beat.active, resting, beat.draining, beat.generation, beat.cancelled_at_us)
 
     def differs(self, active: int, known: int) -> bool:
         """True when Redis and this worker have disagreed about the number of its tasks on two beats in a row."""

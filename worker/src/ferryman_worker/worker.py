@@ -23,6 +23,7 @@ from ferryman.policy import Policy
 from ferryman.queue import Queue
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.acker import Acker, OwnershipGone
+from ferryman_worker.binder import Binder
 from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
 from ferryman_worker.dead_hooks import DeadHooks
@@ -93,6 +94,7 @@ class Worker:
                 self._processes,
                 deps,
                 logging.INFO if self._settings.log_tasks else logging.DEBUG,
+                Binder(self._link, self._queue.name),
             )
             self.pool = Pool(self._settings.concurrency, processor.process, self._progress)
             processor.work_in(self.pool)

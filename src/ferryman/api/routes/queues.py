@@ -125,7 +125,7 @@ async def preview(
     summary="Discard what waits in a queue",
 )
 async def reset(queue: QueueInPath, services: UsesServices, body: ResetBody | None = None) -> ResetReply:
-    """Discards the waiting, delayed and dead tasks, for good; other queues are not touched.
+    """Discards the blocked, waiting, delayed and dead tasks, for good; other queues are not touched.
 
     Without `{"confirm": "<queue>"}` nothing is done, and the problem says what would be discarded.
     """

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Response
 
 from ferryman.api.description import changing, looking
 from ferryman.api.problems import Problem
-from ferryman.api.schema import (
-    CancelReply,
-    EnqueueBody,
-    EnqueuedTask,
-    EnqueueReply,
-    TaskList,
-    TaskReply,
-    TaskRequests,
-)
+from ferryman.api.schema import EnqueueBody, EnqueuedTask, EnqueueReply, TaskRequests
 from ferryman.api.services import QueueInPath, TaskIdInPath, UsesServices
-from ferryman.broker import Broker
+from ferryman.api.task_replies import CancelReply, ListedState, TaskList, TaskReply
+from ferryman.cancelling import CancelOutcome
+from ferryman.cancelling import cancel as cancel_task
 from ferryman.headers import trace_context
 from ferryman.inspector import Inspector
 from ferryman.overview import tasks_in
@@ -90,16 +84,28 @@ async def show(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices
     return task_view(task)
 
 
-@router.delete("/tasks/{queue}/{id}", responses=changing("task-not-found", "task-started"), summary="Cancel a task")
-async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices) -> CancelReply:
-    """Discards a task that has not started."""
-    outcome = await services.link.run(Broker(queue).cancel(task_id))
-    if outcome == "discarded":
-        return CancelReply(id=task_id, outcome="discarded")
-    if outcome == "missing":
-        raise _unknown(queue, task_id)
-    what = "is running; a worker holds it and will finish it" if outcome == "active" else "has finished already"
-    raise Problem(409, "task-started", f"Task {task_id} of {queue} {what}.", outcome=outcome)
+@router.delete(
+    "/tasks/{queue}/{id}",
+    responses=changing("task-not-found", "task-finished", "task-cannot-stop") | {202: {"model": CancelReply}},
+    summary="Cancel a task",
+)
+async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServices, response: Response) -> CancelReply:
+    """Discards a task that has not started (200), or asks the worker that runs it to stop it (202).
+
+    The wish stays with the task whatever becomes of that worker: it does not go round again. A handler that runs in a
+    thread can't be stopped, and nothing is changed (409).
+    """
+    done = await run_plan_async(services.link, cancel_task(queue, task_id))
+    match done.outcome:
+        case CancelOutcome.DISCARDED:
+            return CancelReply(id=task_id, outcome="discarded", detail=done.reason)
+        case CancelOutcome.CANCELLING:
+            response.status_code = 202
+            return CancelReply(id=task_id, outcome="cancelling", detail=done.reason)
+        case CancelOutcome.MISSING:
+            raise _unknown(queue, task_id)
+    kind = "task-finished" if done.outcome is CancelOutcome.FINISHED else "task-cannot-stop"
+    raise Problem(409, kind, f"Task {task_id} of {queue}: {done.reason}.", outcome=done.outcome.value)
 
 
 @router.get(
@@ -111,12 +117,12 @@ async def cancel(queue: QueueInPath, task_id: TaskIdInPath, services: UsesServic
 async def list_tasks(
     queue: QueueInPath,
     services: UsesServices,
-    state: Annotated[TaskState, Query(description="Which tasks.", examples=["dead"])] = TaskState.WAITING,
+    state: Annotated[ListedState, Query(description="Which tasks.", examples=["dead"])] = "waiting",
     limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.", examples=[100])] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000, description="Leave out so many first.", examples=[0])] = 0,
 ) -> dict[str, Any]:
     """Those whose turn is next first; of dead and completed the newest first."""
-    tasks = await run_plan_async(services.link, tasks_in(queue, state, limit, offset))
+    tasks = await run_plan_async(services.link, tasks_in(queue, TaskState(state), limit, offset))
     next_offset = offset + limit if len(tasks) == limit else None
     return {"tasks": [task_view(task) for task in tasks], "next_offset": next_offset}
 

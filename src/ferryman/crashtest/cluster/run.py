@@ -196,7 +196,7 @@ class ClusterCrashTest:
         give_up_s = max(time.monotonic(), fed_s) + self._settings.timeout_s
         while time.monotonic() < give_up_s:
             f = self._figures
-            if f.get("fed") and not f.get("waiting", 1) + f.get("delayed", 1) + f.get("active", 1):
+            if f.get("fed") and not any(f.get(state, 1) for state in ("waiting", "delayed", "blocked", "active")):
                 return True
             await asyncio.sleep(_LOOK_EVERY_S)
         self._say(f"{self._clock()}  {self._settings.timeout_s:g} s have passed since the last kill: time is up")

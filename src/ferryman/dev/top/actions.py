@@ -77,7 +77,7 @@ async def revive_everything(link: Link, queue: str, tell: Tell) -> str:
 
 
 async def reset(link: Link, queue: str, tell: Tell) -> str:
-    """Discards the waiting, delayed and dead tasks."""
+    """Discards the blocked, waiting, delayed and dead tasks."""
     counts: list[str] = []
     for state in RESET_STATES:
 
@@ -92,7 +92,8 @@ async def reset(link: Link, queue: str, tell: Tell) -> str:
 
 def what_reset_discards(stats: QueueStats) -> str:
     """The question before it."""
-    what = f"{stats.waiting:,} waiting, {stats.delayed:,} delayed and {stats.dead:,} dead tasks"
+    counts = [f"{getattr(stats, state):,} {state}" for state in RESET_STATES]
+    what = f"{', '.join(counts[:-1])} and {counts[-1]} tasks"
     active = f"The {stats.active:,} active ones go on, and other" if stats.active else "Other"
     return f"Reset {stats.queue}?\n\nThis discards, for good: {what}. {active} queues are left alone."
 

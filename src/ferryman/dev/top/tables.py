@@ -46,6 +46,7 @@ def queue_columns(longest_name: int) -> list[Column[QueueRow]]:
         figure("DELAYED", 8, "delayed"),
         figure("WORKERS", 9, "workers"),
         figure("FAILED", 11, "failed"),
+        figure("BLOCKED", 12, "blocked"),
         Column("REMARKS", 14, lambda row, _: noticed(row), 10, right=False, most=_WIDE),
     ]
 
@@ -68,6 +69,7 @@ def held_columns() -> list[Column[Glance]]:
         Column("TASK", 10, lambda task, _: task.name, 2, right=False, most=30),
         Column("HELD", 6, lambda task, _: duration(task.since_s), 1),
         Column("RUN", 12, lambda task, _: run_of(task), 3, right=False, most=24),
+        Column("PROGRESS", 14, lambda task, _: harmless(task.progress), 4, right=False, most=40),
     ]
 
 

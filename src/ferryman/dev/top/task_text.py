@@ -8,7 +8,7 @@ from typing import Any, Final
 from ferryman.cli.output import duration
 from ferryman.dev.top.words import harmless, harmless_lines
 from ferryman.task import Task
-from ferryman.task_view import task_view
+from ferryman.task_view import progress_text, task_view
 
 #: Arguments and results may have a megabyte; a screen shows where they begin.
 _VALUE_CHARS: Final = 2_000
@@ -44,6 +44,8 @@ def _ran(run_s: float) -> str:
 def _fields(view: dict[str, Any]) -> str:
     rows = {name: value for name, value in view.items() if name not in ("id", "task", "state")}
     rows = {name: value for name, value in rows.items() if value not in (None, "", 0)}
+    if isinstance(rows.get("progress"), dict):
+        rows["progress"] = progress_text(rows["progress"])
     width = max(map(len, rows), default=0)
     return "\n".join(f"  {name.ljust(width)}  {_short(value)}" for name, value in rows.items())
 

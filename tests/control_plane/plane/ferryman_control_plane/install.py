@@ -22,8 +22,9 @@ QUEUES = "/apis/ferryman.dev/v1alpha1/namespaces/{}/taskqueues"
 
 def install(api: httpx.Client, namespaces: Sequence[str] = ()) -> None:
     """The CRD, namespaces, and the operator's ClusterRole as in manifests/install."""
-    crd = yaml.safe_load((ROOT / "manifests/crd.yaml").read_text(encoding="utf-8"))
-    create(api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    for file in ("crd.yaml", "crd-taskschedule.yaml"):
+        crd = yaml.safe_load((ROOT / "manifests" / file).read_text(encoding="utf-8"))
+        create(api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
     for namespace in namespaces:
         create(api, "/api/v1/namespaces", {"metadata": {"name": namespace}})
     grant(api, OPERATOR, operator_rules())

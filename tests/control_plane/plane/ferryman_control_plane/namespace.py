@@ -14,6 +14,7 @@ Object = dict[str, Any]
 
 _GROUPS = {
     "taskqueues": "/apis/ferryman.dev/v1alpha1",
+    "taskschedules": "/apis/ferryman.dev/v1alpha1",
     "deployments": "/apis/apps/v1",
     "cronjobs": "/apis/batch/v1",
     "poddisruptionbudgets": "/apis/policy/v1",

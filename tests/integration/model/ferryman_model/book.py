@@ -41,6 +41,7 @@ class Record:
     deaths: int = 0  # workers that died with it, since it last proved itself
     key: str = ""  # its unique key; while it is dead somebody else may own that
     why_dead: str = ""
+    wished: bool = False  # somebody has cancelled it while it ran
     history: list[tuple[int, str]] = field(default_factory=list)  # of runs that did not end well: (number, outcome)
 
     @property
@@ -97,6 +98,20 @@ class Book:
     def lives(self, id: str, life: bytes) -> bool:
         """Nobody uses the id for anything else by now."""
         return id not in self.records or self.records[id].life == life
+
+    def kept(self) -> list[Record]:
+        """Those that have ended and whose status is kept, the longest ended first."""
+        found = [*self.those(TaskState.COMPLETED), *self.those(TaskState.DISCARDED)]
+        return sorted(found, key=lambda record: (record.ended_ms, record.id))
+
+    def cut_short(self, record: Record) -> None:
+        """It was cancelled, and leaves active: its run is told, and its status kept."""
+        record.ended("cancelled")
+        record.state, record.ended_ms, record.deaths = TaskState.DISCARDED, self.clock.now_ms, 0
+        self.give_key_back(record)
+        record.key = ""
+        self.counters["discarded"] += 1
+        self.counters["cancelled"] += 1
 
     def accept(self, task: NewTask) -> Record:
         """New -> waiting or delayed."""

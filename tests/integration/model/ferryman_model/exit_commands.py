@@ -71,11 +71,15 @@ class ExitCommands:
                         not_held.append(outcome.id)
             if isinstance(reply, Outcomes):
                 same("the reply", reply, Outcomes(expected, not_held))
+            cancelled = verb != "complete" and [record for record in leaving if record.wished]
             if expected is ExitReply.OK:
-                moved(leaving)
+                for record in cancelled or ():
+                    self._book.cut_short(record)
+                moved([record for record in leaving if record not in (cancelled or ())])
             if isinstance(reply, ExitReply):
                 spent = verb == "crash" and any(record.state is TaskState.DEAD for record in leaving)
-                same("the reply", reply, ExitReply.NOT_HELD if not_held else ExitReply.DEAD if spent else expected)
+                ends = ExitReply.CANCELLED if cancelled else ExitReply.DEAD if spent else expected
+                same("the reply", reply, ExitReply.NOT_HELD if not_held else ends)
 
         title = " ".join([verb, *(f"{outcome.id}#{outcome.token}" for outcome in outcomes)])
         return Command(title, call, judge, {outcome.id: outcome.life for outcome in outcomes})
@@ -89,13 +93,13 @@ class ExitCommands:
             record.state, record.key, record.ended_ms = TaskState.COMPLETED, "", book.clock.now_ms
             record.deaths = 0
         book.counters["completed"] += len(records)
-        kept = book.those(TaskState.COMPLETED)
+        kept = book.kept()
         if not keep:
             surplus = [*records, *(record for record in kept if record not in records)]
         else:
             surplus = kept[: max(0, len(kept) - keep)]
         for record in surplus:
-            book.forget(record, "completed")
+            book.forget(record, "completed" if record.state is TaskState.COMPLETED else "discarded")
 
     def _dead_letter(self, records: list[Record]) -> None:
         for record in records:

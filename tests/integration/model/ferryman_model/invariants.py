@@ -14,6 +14,7 @@ COUNTERS = (
     "enqueued",
     "completed",
     "discarded",
+    "cancelled",
     "failed",
     "retried",
     "recovered",
@@ -36,8 +37,9 @@ def check(book: Book, photo: Photo, stats: QueueStats) -> None:
 def _places(book: Book, photo: Photo) -> None:
     """Each task is in exactly one place, by the moment that counts there. For waiting see _line."""
     same("delayed", photo.delayed, {r.id: r.due_ms for r in book.those(TaskState.DELAYED)})
+    same("blocked", sorted(photo.blocked), sorted(r.id for r in book.those(TaskState.BLOCKED)))
     same("dead", photo.dead, {r.id: r.ended_ms for r in book.those(TaskState.DEAD)})
-    same("completed", photo.completed, {r.id: r.ended_ms for r in book.those(TaskState.COMPLETED)})
+    same("completed", photo.completed, {r.id: r.ended_ms for r in book.kept()})
     same("active", photo.active, {m.id: m.held for m in book.roster.members.values() if m.held})
     everywhere = [id for held in photo.active.values() for id in held]
     same("active tasks", sorted(everywhere), sorted(r.id for r in book.those(TaskState.ACTIVE)))
@@ -72,7 +74,8 @@ def _spent(fields: Fields) -> dict[str, str | int]:
 
 def _known(record: Record) -> dict[str, str | int]:
     words: dict[str, str | int] = {"state": record.state.value, "worker": record.holder}
-    words["args"] = "" if record.state is TaskState.COMPLETED else record.life.decode()
+    ended = record.state in (TaskState.COMPLETED, TaskState.DISCARDED)
+    words["args"] = "" if ended else record.life.decode()
     numbers = ("attempt", "deliveries", "crashes", "recoveries", "parks", "parked", "deaths")
     return words | {name: int(getattr(record, name)) for name in numbers}
 
@@ -95,6 +98,7 @@ def _accounting(book: Book, photo: Photo, stats: QueueStats) -> None:
     lies = {
         "waiting": len(photo.waiting) + len(photo.handed) - ghosts,
         "delayed": len(photo.delayed),
+        "blocked": len(photo.blocked),
         "active": sum(map(len, photo.active.values())),
         "dead": len(photo.dead),
     }

@@ -80,7 +80,8 @@ class QueueMachine(SchedulerRules, PeopleRules):
         check(self.book, photo, stats)
         for life in self.book.accepted - self.book.gone.keys():
             record = next(record for record in self.book.records.values() if record.life == life)
-            ended = record.state is TaskState.COMPLETED or (record.state is TaskState.DEAD and record.why_dead)
+            kept = record.state in (TaskState.COMPLETED, TaskState.DISCARDED)
+            ended = kept or (record.state is TaskState.DEAD and record.why_dead)
             assert ended, f"{record.id} is {record.state} for ever"
         same("waiting", (photo.waiting, photo.handed, stats.waiting), ([], [], 0))
         same("workers", photo.workers, {})

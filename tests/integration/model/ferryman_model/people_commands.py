@@ -11,7 +11,7 @@ from ferryman.task import Enqueued, NewTask, TaskState
 from ferryman_model.book import Book, Record
 from ferryman_model.command import Command, same
 
-COUNTED = (TaskState.WAITING, TaskState.DELAYED, TaskState.DEAD)
+COUNTED = (TaskState.WAITING, TaskState.DELAYED, TaskState.BLOCKED, TaskState.DEAD)
 
 
 class PeopleCommands:
@@ -51,12 +51,12 @@ class PeopleCommands:
                 expected = [id for id in dict.fromkeys(reply.ids) if self._is(id, state)]
                 assert len(expected) <= limit
             else:
-                expected = [record.id for record in self._book.those(state)[:limit]]
+                expected = [record.id for record in self._those(state)[:limit]]
             same("the reply's ids", reply.ids, expected)
             for id in expected:
                 self._discard(self._book.records[id])
             if state is not TaskState.WAITING:
-                same("the reply's left", reply.left, len(self._book.those(state)))
+                same("the reply's left", reply.left, len(self._those(state)))
 
         title = f"discard {state} {' '.join(ids or ('from the front', str(limit)))}"
         return Command(title, self._broker.discard(state, ids, limit), judge)
@@ -75,6 +75,18 @@ class PeopleCommands:
                 same("the reply", reply, ("active" if record.state is TaskState.ACTIVE else "finished"))
 
         return Command(f"cancel {id}", self._broker.cancel(id), judge)
+
+    def ask_to_stop(self, id: str) -> Command:
+        """One that runs: a wish that stays with it."""
+
+        def judge(reply: str) -> None:
+            record = self._book.records.get(id)
+            active = record is not None and record.state is TaskState.ACTIVE
+            same("the reply", reply, "missing" if record is None else "asked" if active else record.state.value)
+            if record is not None and active:
+                record.wished = True
+
+        return Command(f"ask to stop {id}", self._broker.ask_to_stop(id), judge)
 
     def hold(self, on: bool) -> Command:
         """Hold, or resume."""
@@ -120,6 +132,9 @@ class PeopleCommands:
         return id in self._book.records and self._book.records[id].state is state
 
     def _discard(self, record: Record) -> None:
-        completed = record.state is TaskState.COMPLETED
-        self._book.forget(record, "completed" if completed else "discarded")
-        self._book.counters["discarded"] += not completed
+        counted = record.state in (TaskState.COMPLETED, TaskState.DISCARDED)
+        self._book.forget(record, "completed" if record.state is TaskState.COMPLETED else "discarded")
+        self._book.counters["discarded"] += not counted
+
+    def _those(self, state: TaskState) -> list[Record]:
+        return self._book.kept() if state is TaskState.COMPLETED else self._book.those(state)

@@ -34,7 +34,8 @@ policies = st.fixed_dictionaries(
 
 def discardable(scene: Scene) -> list[TaskState]:
     """States that have any task."""
-    return [state for state in TaskState if state is not TaskState.ACTIVE and scene.book.those(state)]
+    left_alone = (TaskState.ACTIVE, TaskState.DISCARDED)
+    return [state for state in TaskState if state not in left_alone and scene.book.those(state)]
 
 
 def waiting(scene: Scene) -> list[str]:
@@ -73,6 +74,12 @@ class PeopleRules(Scene):
     @rule(task=one_of(lambda self: sorted(self.book.records)), fate=fates)
     def cancel(self, task: str, fate: Fate) -> None:
         self.say("person", self.people.cancel(task), fate)
+
+    @if_any(lambda self: self.book.those(TaskState.ACTIVE))
+    @rule(task=one_of(lambda self: sorted(self.book.records)), fate=fates)
+    def ask_to_stop(self, task: str, fate: Fate) -> None:
+        """Whether its worker hears of it or not, and whatever it does then."""
+        self.say("person", self.people.ask_to_stop(task), fate)
 
     @if_any(waiting)
     @rule(task=one_of(waiting), priority=priorities)

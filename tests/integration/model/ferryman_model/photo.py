@@ -31,12 +31,14 @@ class Photo:
     handed: list[str] = field(default_factory=list)
     priority: Scores = field(default_factory=dict)
     delayed: Scores = field(default_factory=dict)
+    blocked: Scores = field(default_factory=dict)
     dead: Scores = field(default_factory=dict)
     completed: Scores = field(default_factory=dict)
     workers: Scores = field(default_factory=dict)
     stats: Fields = field(default_factory=dict)
     slots: Fields = field(default_factory=dict)
     suspected: Fields = field(default_factory=dict)
+    untold: Fields = field(default_factory=dict)
     handed_seen: Fields = field(default_factory=dict)
     config: Fields = field(default_factory=dict)
     manifest: Fields = field(default_factory=dict)
@@ -62,7 +64,7 @@ def develop(reply: Any) -> Photo:
             getattr(photo, name)[rest] = value
         elif isinstance(getattr(photo, name), list):
             setattr(photo, name, words)
-        elif name in ("stats", "slots", "suspected", "handed_seen", "config", "manifest"):
+        elif name in ("stats", "slots", "suspected", "untold", "handed_seen", "config", "manifest"):
             setattr(photo, name, dict(zip(words[::2], words[1::2], strict=True)))
         else:
             setattr(photo, name, {words[i]: int(float(words[i + 1])) for i in range(0, len(words), 2)})

@@ -62,7 +62,9 @@ class SchedulerCommands:
             to_dead = sum(record.state is TaskState.DEAD for record in taken)
             cause = Cause.OTHER if member.hint else Cause.DEADLINE
             outcomes = tuple((record.id, record.history[-1][1]) for record in taken)
-            same("the reply", reply, Recovery("dead", len(taken) - to_dead, to_dead, len(member.held), cause, outcomes))
+            ended = sum(record.state is TaskState.DISCARDED for record in taken)
+            waits = len(taken) - to_dead - ended
+            same("the reply", reply, Recovery("dead", waits, to_dead, len(member.held), cause, outcomes))
             self._book.counters["recovered"] += len(taken)
             self._book.counters["dead_by_crash"] += to_dead
             if not member.held:
@@ -79,14 +81,14 @@ class SchedulerCommands:
 
         def judge(reply: Trimmed) -> None:
             settings, now_ms = self._book.settings, self._book.clock.now_ms
-            kept, dead = self._book.those(TaskState.COMPLETED), self._book.those(TaskState.DEAD)
+            kept, dead = self._book.kept(), self._book.those(TaskState.DEAD)
             old = sum(record.ended_ms <= now_ms - settings.completed_ms for record in kept)
             surplus = len(kept) - settings.completed_max
             forgotten = kept[: min(max(old, surplus, 0), limit)]
             expired = [record for record in dead if record.ended_ms <= now_ms - settings.dead_ms][:limit]
             same("the reply", reply, Trimmed(len(forgotten), len(expired)))
             for record in forgotten:
-                self._book.forget(record, "completed")
+                self._book.forget(record, "completed" if record.state is TaskState.COMPLETED else "discarded")
             for record in expired:
                 self._book.forget(record, "discarded")
             self._book.counters["discarded"] += len(expired)
@@ -116,6 +118,9 @@ class SchedulerCommands:
     def _take_back(self, member: Member, record: Record) -> None:
         """What a death does to a task that was held: one that was held alone is charged."""
         self._book.release(record)
+        if record.wished:
+            self._book.cut_short(record)
+            return
         record.recoveries += 1
         charged = member.held_at_death == 1 and not member.exempt
         record.crashes += charged

@@ -77,7 +77,7 @@ class _TimedTalk(_Talk):
     """Sends scripts that read our clock."""
 
     def __init__(self, link: SyncLink, alter: Alter) -> None:
-        super().__init__(link.client, load)
+        super().__init__(link.address, load)
         self._alter = alter
         self._altered: dict[str, Script] = {}
 

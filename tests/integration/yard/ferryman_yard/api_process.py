@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class ApiProcess:

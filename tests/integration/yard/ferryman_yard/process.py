@@ -14,6 +14,7 @@ from pathlib import Path
 APP = Path(__file__).with_name("app.py")
 #: Chosen by the environment's YARD_APP.
 TOLD_APP = Path(__file__).with_name("told_app.py")
+RESULTS_APP = Path(__file__).with_name("results_app.py")
 
 
 class WorkerProcess:

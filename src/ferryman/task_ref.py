@@ -1,0 +1,149 @@
+"""TaskRef: a task that was enqueued, by its queue and id: its result, its cancellation, its record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar, overload
+
+from ferryman.attendance import ENDED, ending_sync
+from ferryman.cancelling import Cancellation, cancel
+from ferryman.durations import Duration, parse_duration
+from ferryman.ends import Ending
+from ferryman.errors import (
+    ResultError,
+    ResultNotKept,
+    ResultTimeout,
+    TaskCancelled,
+    TaskDiscarded,
+    TaskExpired,
+    TaskFailed,
+)
+from ferryman.inspector import Inspector
+from ferryman.plan import run_plan, run_plan_async
+from ferryman.producer import Producer
+from ferryman.results import Results
+from ferryman.task import Enqueued, Task
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class TaskRef(Enqueued, Generic[R_co]):
+    """What `send.enqueue(...)` returns, and `send.ref(id)` makes again anywhere. `R_co` is what the handler returns.
+
+    `created` is False when a task with this id or unique key already existed: it is then that one.
+    """
+
+    __slots__ = ("_keeps", "_producer", "_results")
+
+    def __init__(
+        self, task_id: str, created: bool, producer: Producer, results: Results, keeps: bool | None = None
+    ) -> None:
+        super().__init__(task_id, created)
+        object.__setattr__(self, "_producer", producer)
+        object.__setattr__(self, "_results", results)
+        object.__setattr__(self, "_keeps", keeps)
+
+    _producer: Producer
+    _results: Results
+    #: Whether its result is kept; None where only its handler, elsewhere, can tell.
+    _keeps: bool | None
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self._producer.queue
+
+    @overload
+    async def result(self: TaskRef[Coroutine[Any, Any, T]], timeout: Duration | None = None) -> T: ...  # noqa: ASYNC109
+    @overload
+    async def result(self: TaskRef[T], timeout: Duration | None = None) -> T: ...  # noqa: ASYNC109
+    async def result(self, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109  (a deadline for the answer)
+        """Wait until the task has ended, and return what its handler returned. Also waits while Redis is away.
+
+        Raises TaskFailed when it is dead, TaskCancelled, TaskExpired or TaskDiscarded when it was taken out,
+        ResultTimeout after `timeout`, and ResultNotKept when there is nothing to wait for: without `keep_result=`
+        at its handler or its enqueue no result is kept.
+        """
+        self._check_keeps()
+        timeout_s = None if timeout is None else parse_duration(timeout)
+        link, attendance = self._producer.attendance()
+        try:
+            async with asyncio.timeout(timeout_s):
+                ending = await attendance.ending(link, self.id)
+        except TimeoutError:
+            raise ResultTimeout(self.queue, self.id, timeout_s or 0.0, "") from None
+        return self._read(ending)
+
+    @overload
+    def result_sync(self: TaskRef[Coroutine[Any, Any, T]], timeout: Duration | None = None) -> T: ...
+    @overload
+    def result_sync(self: TaskRef[T], timeout: Duration | None = None) -> T: ...
+    def result_sync(self, timeout: Duration | None = None) -> Any:
+        """The same, blocking; for any thread. In a coroutine use `result`."""
+        self._check_keeps()
+        timeout_s = None if timeout is None else parse_duration(timeout)
+        ending = ending_sync(self._producer.sync_link(), self.queue, self.id, timeout_s)
+        if ending.state not in ENDED:
+            raise ResultTimeout(self.queue, self.id, timeout_s or 0.0, ending.state)
+        return self._read(ending)
+
+    async def cancel(self) -> Cancellation:
+        """See that it comes to no end: what has not started is discarded, what runs is asked to stop.
+
+        What runs in a thread can't be stopped; the answer says so. Raises BrokerUnavailable or BrokerRefused.
+        """
+        return await run_plan_async(self._producer.link(), cancel(self.queue, self.id))
+
+    def cancel_sync(self) -> Cancellation:
+        """The same, blocking; for any thread."""
+        return run_plan(self._producer.sync_link(), cancel(self.queue, self.id))
+
+    async def look(self) -> Task | None:
+        """All that is known of it now, its progress too; None when nothing is (any more)."""
+        return await self._producer.link().run(Inspector(self.queue).get(self.id))
+
+    def look_sync(self) -> Task | None:
+        """The same, blocking; for any thread."""
+        return self._producer.sync_link().run(Inspector(self.queue).get(self.id))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Enqueued):
+            return NotImplemented
+        same_queue = not isinstance(other, TaskRef) or other.queue == self.queue
+        return same_queue and (self.id, self.created) == (other.id, other.created)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<TaskRef {self.queue}/{self.id}>"
+
+    def _check_keeps(self) -> None:
+        if self._keeps is False:
+            why = "keeps no result: give its handler or its enqueue keep_result='1h'"
+            raise ResultNotKept(self.queue, self.id, why)
+
+    def _read(self, ending: Ending) -> Any:
+        text = ending.left.decode("utf-8", "replace")
+        match ending.state, text[:1]:
+            case "completed", "=":
+                try:
+                    return self._results.decode(ending.left[1:])
+                except ValueError as error:
+                    raise ResultNotKept(self.queue, self.id, f"has a result that does not fit: {error}") from error
+            case "completed", "!":
+                raise ResultNotKept(self.queue, self.id, f"has completed, but {text[1:]}")
+            case "completed", _:
+                raise ResultNotKept(self.queue, self.id, "has completed, and no result of it is kept")
+            case "dead", _:
+                raise TaskFailed(self.queue, self.id, text)
+            case "missing", _:
+                raise ResultNotKept(self.queue, self.id, "is not known here: never enqueued, or all of it has expired")
+            case "discarded", _:
+                raise _DISCARDED.get(text, TaskDiscarded)(self.queue, self.id)
+        raise ResultError(self.queue, self.id, "is waited for by too many already")
+
+
+_DISCARDED: dict[str, Any] = {"cancelled": TaskCancelled, "expired": TaskExpired}
