@@ -110,7 +110,7 @@ def _number(value: Any) -> int | None:
 
 
 def _keeps_tasks(policy: str) -> bool:
-    """The volatile policies evict only keys that have a time to live, and no key of Ferryman has one."""
+    """The volatile policies evict only keys that have a time to live, and no key that a task needs has one."""
     return policy == "noeviction" or policy.startswith("volatile-")
 
 
@@ -130,7 +130,7 @@ def _forgets(told: Mapping[str, Any]) -> str:
 
 
 def _keeps(policy: str, told: Mapping[str, Any]) -> str:
-    full = "a full one refuses new tasks" if policy == "noeviction" else f"{policy} evicts nothing of Ferryman's"
+    full = "a full one refuses new tasks" if policy == "noeviction" else f"{policy} evicts no task"
     parts = ["tasks survive a restart of Redis (append-only file)", full, _replicas(told) or "no replica"]
     if str(told.get("aof_last_bgrewrite_status", "ok")) != "ok":
         parts.append("the last rewrite of the append-only file failed, so it grows: its log and its disk say why")

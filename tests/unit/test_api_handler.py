@@ -168,6 +168,7 @@ def test_the_manifest_says_what_a_worker_can_run() -> None:
         app="acme.tasks",
         version=ferryman.__version__,
         protocol=PROTOCOL,
+        run_in="loop",
     )
     assert (manifest.app, manifest.protocol) == ("acme.tasks", PROTOCOL)
     read = {name: TaskManifest.decode(entry) for name, entry in manifest.encoded()}

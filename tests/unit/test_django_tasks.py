@@ -30,7 +30,7 @@ if not settings.configured:
         TASKS={
             "default": {
                 "BACKEND": "ferryman.django.FerrymanBackend",
-                "QUEUES": ["default", "mails"],
+                "QUEUES": ["default", "django-mails"],
                 "OPTIONS": {"max_attempts": 2},
             },
         },
@@ -65,7 +65,7 @@ def add(a: int, b: int = 2) -> int:
     return a + b
 
 
-@task(takes_context=True, queue_name="mails", priority=7)
+@task(takes_context=True, queue_name="django-mails", priority=7)
 async def greet(context: Any, name: str) -> None:
     ran.append(("greet", name, context.attempt, context.task_result.id))
     if name == "nobody":
@@ -103,7 +103,7 @@ def test_a_task_travels_by_its_path_with_its_arguments_by_name(ferryman: Tester)
 async def test_a_coroutine_enqueues_without_a_thread(ferryman: Tester) -> None:
     result = await greet.aenqueue(name="Ada")
     [seen] = ferryman.enqueued()
-    assert (seen.id, seen.queue, seen.args, seen.priority) == (result.id, "mails", {"name": "Ada"}, 7)
+    assert (seen.id, seen.queue, seen.args, seen.priority) == (result.id, "django-mails", {"name": "Ada"}, 7)
     await ferryman.run_until_idle()
     assert (await greet.aget_result(result.id)).status is TaskResultStatus.SUCCESSFUL
 
@@ -162,9 +162,9 @@ def test_a_naive_run_after_is_in_the_projects_time_zone(ferryman: Tester) -> Non
 
 
 def test_each_queue_of_a_backend_runs_each_task(ferryman: Tester) -> None:
-    add.using(queue_name="mails").enqueue(1)
+    add.using(queue_name="django-mails").enqueue(1)
     [run] = ferryman.run_until_idle_sync()
-    assert (run.queue, run.outcome) == ("mails", "completed")
+    assert (run.queue, run.outcome) == ("django-mails", "completed")
 
 
 def test_wrong_arguments_fail_where_they_are_given(ferryman: Tester) -> None:
@@ -267,16 +267,16 @@ def test_settings_that_work_are_not_complained_about() -> None:
     [
         ([], {}, "E001", "TASKS['slow']: QUEUES is empty."),
         (["Mails"], {}, "E002", "'Mails' is not 1 to 63 of a-z"),
-        (["mails"], {"redis": "redis://host"}, "E003", "OPTIONS has no 'redis'"),
+        (["django-mails"], {"redis": "redis://host"}, "E003", "OPTIONS has no 'redis'"),
         (
-            ["mails"],
+            ["django-mails"],
             {"redis_url": "http://:secret@host"},
             "E004",
             "TASKS['slow']: redis_url: ",
         ),
-        (["mails"], {"redis_url": 7}, "E004", "redis_url: it is no text"),
-        (["mails"], {"max_attempts": "3"}, "E005", "max_attempts: '3' is not a whole number"),
-        (["mails"], {"keep_result": "soon"}, "E005", "keep_result: 'soon'"),
+        (["django-mails"], {"redis_url": 7}, "E004", "redis_url: it is no text"),
+        (["django-mails"], {"max_attempts": "3"}, "E005", "max_attempts: '3' is not a whole number"),
+        (["django-mails"], {"keep_result": "soon"}, "E005", "keep_result: 'soon'"),
     ],
 )
 def test_a_bad_setting_is_an_error_of_check(queues: list[str], options: dict[str, Any], id_: str, said: str) -> None:

@@ -61,7 +61,9 @@ for i = 2, #ARGV, 9 do
   waits_for_time = waits_for_time or wish ~= NO_TERMS or ARGV[i + 4] ~= '0' or ARGV[i + 5] ~= '0'
   has_priority = has_priority or ARGV[i + 6] ~= '0'
   local existing, takes_its_place = false, false
-  if owners['id ' .. id] or redis.call('EXISTS', task .. id) == 1 or wish.flow and flow_knows(wish) then
+  local planted = wish.flow and flow_knows(wish)
+  if planted == 'damaged' then return redis.error_reply('REFUSED the count of nodes in a workflow is no whole number') end
+  if owners['id ' .. id] or redis.call('EXISTS', task .. id) == 1 or planted then
     existing = id
   elseif key ~= '' then
     local own = (wish.throttle_ms and 'throttle ' or 'key ') .. key

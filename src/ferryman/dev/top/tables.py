@@ -68,9 +68,13 @@ def held_columns() -> list[Column[Glance]]:
         Column("  ID", 13, lambda task, _: f"  {task.id}", 0, right=False, most=26),
         Column("TASK", 10, lambda task, _: task.name, 2, right=False, most=30),
         Column("HELD", 6, lambda task, _: duration(task.since_s), 1),
-        Column("RUN", 12, lambda task, _: run_of(task), 3, right=False, most=24),
-        Column("PROGRESS", 14, lambda task, _: harmless(task.progress), 4, right=False, most=40),
+        Column("RUN", 12, lambda task, _: run_and_progress(task), 3, right=False, most=48),
     ]
+
+
+def run_and_progress(task: Glance) -> str:
+    """Which run it is, and how far its handler says it is: few tasks say so, and the others need no column for it."""
+    return ", ".join(filter(None, (run_of(task), harmless(task.progress))))
 
 
 def dead_columns() -> list[Column[Glance]]:

@@ -1,8 +1,9 @@
 -- A new task that is a node of a workflow (see parts/workflow.lua): its terms say what it waits for and who waits for it.
--- Returns whether the node is known already, or its workflow takes no more.
+-- Returns whether the node is known already, or its workflow takes no more; or 'damaged'.
 local function flow_knows(wish)
   local f = redis.call('HMGET', KEYS[#KEYS] .. 'flow:' .. wish.flow, 'n:' .. wish.node, 'planted', 'nodes', 'abandoned')
   if f[1] or f[4] or f[2] and f[2] == f[3] then return true end
+  if f[2] and not string.find(f[2], '^%d+$') then return 'damaged' end
   if wish.waits then redis.call('ZCARD', KEYS[#KEYS] .. 'blocked') end
   if wish.sending then redis.call('ZCARD', KEYS[#KEYS] .. 'flow-sending') end
   if wish.pin_ms then redis.call('LLEN', KEYS[#KEYS] .. 'flow-pins:' .. wish.flow) end
