@@ -40,15 +40,15 @@ RECOVERY_DROPS = Break(
 )
 COMPLETES_BEFORE_IT_RUNS = Break(
     "worker/src/ferryman_worker/processor.py",
-    "            await self._run(slot, delivery, part, run, arguments)",
+    "            value = await self._run(slot, delivery, part, run, arguments, settings.keep_result_ms)",
     '            self._acker.complete(delivery, 0.0, b"")\n'
     "            self._pool and self._pool._progress()\n"
-    "            await self._run(slot, delivery, part, run, arguments)",
+    "            value = await self._run(slot, delivery, part, run, arguments, settings.keep_result_ms)",
     ("--kills", "2", "--kinds", "sigkill", "--timeout", "5s"),
 )
 GIVES_BACK_WHAT_IT_HAS_DONE = Break(
     "worker/src/ferryman_worker/processor.py",
-    '            self._acker.complete(delivery, run_s, b"")',
+    '            self._acker.complete(delivery, run_s, self._kept(delivery, keep_ms, value) if keep_ms else b"")',
     "            done_before = delivery.token > 1 or not delivery.id.endswith('7')\n"
     '            self._acker.complete(delivery, run_s, b"") if done_before else self._acker.give_back([delivery])',
     ("--kills", "0"),

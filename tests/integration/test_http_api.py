@@ -405,6 +405,7 @@ async def test_openapi_describes_every_route_with_examples(api: Api) -> None:
     assert set(document["paths"]) == {
         *("/tasks", "/tasks/{queue}/{id}", "/queues", "/queues/{queue}", "/queues/{queue}/tasks"),
         *(f"/queues/{{queue}}/{action}" for action in ("hold", "resume", "revive", "reset")),
+        *("/queues/{queue}/schedules", "/workflows/{queue}/{id}"),
         *("/livez", "/readyz", "/metrics"),
     }
     for path, methods in document["paths"].items():

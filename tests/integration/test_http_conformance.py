@@ -38,7 +38,7 @@ def test_every_answer_is_as_openapi_says_and_none_is_a_server_error(api: ApiProc
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Operations:       14 selected / 14 total" in done.stdout
+    assert "Operations:       16 selected / 16 total" in done.stdout
     with urllib.request.urlopen(f"{api.url}/metrics", timeout=10) as answer:
         counted = [
             line for line in answer.read().decode().splitlines() if line.startswith("ferryman_http_requests_total")

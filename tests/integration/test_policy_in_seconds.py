@@ -13,6 +13,7 @@ from ferryman_bench import Bench
 from ferryman_yard.programs import Start
 
 from ferryman import Queue
+from ferryman.call import command
 from ferryman.policy import QueuePolicy
 from ferryman.protocol import Completion
 from ferryman.task import TaskState
@@ -60,8 +61,8 @@ async def test_a_scheduler_that_runs_follows_a_shorter_retention(
     await real_bench.run(QueuePolicy("bench").write({"completed_ms": 1, "dead_ms": 1}, generation=2))
 
     async def is_forgotten() -> bool:
-        seen = await real_bench.snapshot()
-        return "completed" not in seen and "dead" not in seen
+        keys = real_bench.keys
+        return not await real_bench.run(command("EXISTS", keys.completed, keys.dead, read=int))
 
     print(f"a scheduler followed after {await seconds_until(is_forgotten):.1f} s")
 

@@ -178,7 +178,7 @@ def test_the_metric_is_1_or_0_and_absent_when_nobody_knows(durability: Durabilit
 
 
 def test_no_key_that_tasks_need_has_a_time_to_live_so_that_volatile_policies_lose_none() -> None:
-    """What is allowed here may go early: a kept result, the mark of a throttle, a rate's window, a workflow's view, a reply."""
+    """These may go early: a kept result, a throttle's mark, a rate's window, a workflow's view, a reply to a waiter."""
     allowed = {"result", "throttle", "starts", "flow", "told"}
     limited = re.compile(r"'(P?EXPIRE\w*|P?SETEX|GETEX|HP?EXPIRE\w*|HSETEX|RESTORE|PX|EX|PXAT|EXAT)'")
     found: set[str] = set()

@@ -29,6 +29,7 @@ class WorkerProcess:
             "FERRYMAN_RUN_DIR": str(directory),
             "FERRYMAN_TERMINATION_LOG": str(directory / "termination-log"),
             "YARD_LOG": str(directory / "ran"),
+            "PYTHONPATH": str(APP.parents[1]),  # for apps that build on another
             **env,
         }
         with self.log.open("wb") as stderr:
