@@ -228,6 +228,8 @@ async def make_busy(bench: Bench) -> None:
     await bench.clock.advance(3_000)
     await bench.write("ZADD", bench.keys.workers, 0, "gone")
     await bench.write("HSET", bench.keys.worker("gone"), "held", 2)
+    await bench.write("HSET", bench.keys.lane_ready, "b", 0)
+    await bench.write("HSET", bench.keys.untold, "gone", "buried\nits container restarted")
     await bench.run(bench.broker.recover("silent"))
 
 

@@ -49,7 +49,8 @@ end
 -- The task stands in the lane from now on, behind the others of its priority; one that comes `back` takes its old turn,
 -- which is before theirs. False when it can't.
 local function lane_stand(id, name, rank, back, at)
-  local lane, hash = lane_root .. 'lane:' .. name, lane_root .. 'task:' .. id
+  local lane = lane_root .. 'lane:' .. name
+  local hash = lane_root .. 'task:' .. id
   local turn = back and tonumber(redis.pcall('HGET', hash, 'turn') or '')
   if not turn then
     local count = lane_count(redis.pcall('HINCRBY', lane_root .. 'stats', 'turn', 1))
