@@ -15,6 +15,8 @@ APP = Path(__file__).with_name("app.py")
 #: Chosen by the environment's YARD_APP.
 TOLD_APP = Path(__file__).with_name("told_app.py")
 RESULTS_APP = Path(__file__).with_name("results_app.py")
+#: Where apps find the others that they build on.
+_YARD = str(APP.parents[1])
 
 
 class WorkerProcess:
@@ -29,7 +31,7 @@ class WorkerProcess:
             "FERRYMAN_RUN_DIR": str(directory),
             "FERRYMAN_TERMINATION_LOG": str(directory / "termination-log"),
             "YARD_LOG": str(directory / "ran"),
-            "PYTHONPATH": str(APP.parents[1]),  # for apps that build on another
+            "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), _YARD))),
             **env,
         }
         with self.log.open("wb") as stderr:
