@@ -16,11 +16,17 @@ from pathlib import Path
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
 from ferryman_bench import AgingClock, Bench, Clock
+from hypothesis import settings
 
 from ferryman.call import command
 from ferryman.link import Link, SyncLink
 
 E2E = Path(__file__).parent / "e2e"
+
+
+# No test is timed: a machine that is busy would fail it.
+settings.register_profile("ferryman", deadline=None)
+settings.load_profile("ferryman")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

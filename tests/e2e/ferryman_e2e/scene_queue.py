@@ -162,7 +162,7 @@ class SceneQueue:
 
     # What to wait for.
 
-    def wait_ready(self, timeout_s: float = 30) -> None:
+    def wait_ready(self, timeout_s: float = 90) -> None:
         """Until the operator says that all is as specified."""
         self.wait_condition("Ready", "True", timeout_s)
 
@@ -175,7 +175,7 @@ class SceneQueue:
             timeout_s,
         )
 
-    def wait_workers(self, number: int, timeout_s: float = 60) -> list[Object]:
+    def wait_workers(self, number: int, timeout_s: float = 120) -> list[Object]:
         """Until exactly so many worker pods exist, are Ready and registered in Redis; the pods."""
         until(f"{number} workers in Redis", self.figures, lambda f: f["workers"] == number, timeout_s)
         return until(
