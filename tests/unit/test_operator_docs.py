@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = PAGE.read_text(encoding="utf-8")
 
 #: Where the reason stands in the arguments of what makes a condition, an obstacle or an event.
-_REASON_AT = {"_condition": 3, "Unmeasured": 0, "NoEndpoint": 0, "Told": 1, "Durability": 1}
+_REASON_AT = {"condition": 3, "Unmeasured": 0, "NoEndpoint": 0, "Told": 1, "Durability": 1}
 
 
 def reasons() -> Iterator[str]:

@@ -66,100 +66,118 @@ def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], now: str)
 def _ready(found: Findings, parts: Sequence[Condition]) -> Condition:
     spec_valid, broker, durable, policy, *_ = parts
     if spec_valid["status"] == "False":
-        return _condition(found, "Ready", "False", spec_valid["reason"], spec_valid["message"])
+        return condition(found.generation, "Ready", "False", spec_valid["reason"], spec_valid["message"])
     if found.claimed_by:
         message = (
             f"the queue belongs to TaskQueue {found.claimed_by}; choose another name or another Redis, "
             "or wait some seconds if that one was just deleted"
         )
-        return _condition(found, "Ready", "False", "QueueClaimed", message)
+        return condition(found.generation, "Ready", "False", "QueueClaimed", message)
     if broker["status"] != "True":
-        return _condition(found, "Ready", "False", broker["reason"], broker["message"])
+        return condition(found.generation, "Ready", "False", broker["reason"], broker["message"])
     if found.durability and found.durability.evicts:
         # It is refused, but its workers run on: to stop them would only make it reach its maxmemory sooner.
-        return _condition(found, "Ready", "False", "RedisEvicts", durable["message"])
+        return condition(found.generation, "Ready", "False", "RedisEvicts", durable["message"])
     if found.refusal:
-        return _condition(found, "Ready", "False", *found.refusal)
+        return condition(found.generation, "Ready", "False", *found.refusal)
     if not found.policy_written:
-        return _condition(found, "Ready", "False", policy["reason"], policy["message"])
+        return condition(found.generation, "Ready", "False", policy["reason"], policy["message"])
     if not found.schedules:
         message = "the scheduler is not ready: delayed tasks are not promoted, and only the CronJob recovers"
-        return _condition(found, "Ready", "False", "SchedulerNotReady", message)
+        return condition(found.generation, "Ready", "False", "SchedulerNotReady", message)
     wanted = found.decision.wanted if found.decision else 0
     if found.trouble and wanted and not found.ready_workers:
-        return _condition(found, "Ready", "False", "WorkersFailing", found.trouble)
+        return condition(found.generation, "Ready", "False", "WorkersFailing", found.trouble)
     message = f"{found.ready_workers} of {wanted} workers ready" if wanted else "no workers are needed"
-    return _condition(found, "Ready", "True", "Ready", message)
+    return condition(found.generation, "Ready", "True", "Ready", message)
 
 
 def _spec_valid(found: Findings) -> Condition:
     if found.invalid:
-        return _condition(found, "SpecValid", "False", "InvalidSpec", found.invalid)
-    return _condition(found, "SpecValid", "True", "Valid", "the spec can be used")
+        return condition(found.generation, "SpecValid", "False", "InvalidSpec", found.invalid)
+    return condition(found.generation, "SpecValid", "True", "Valid", "the spec can be used")
 
 
 def _broker_reachable(found: Findings) -> Condition:
     if found.invalid and found.unmeasured is None and found.decision is None:
-        return _condition(found, "BrokerReachable", "Unknown", "NotTried", "the spec cannot be used")
+        return condition(found.generation, "BrokerReachable", "Unknown", "NotTried", "the spec cannot be used")
     if found.unmeasured is None:
-        return _condition(found, "BrokerReachable", "True", "Reachable", "Redis answers")
+        return condition(found.generation, "BrokerReachable", "True", "Reachable", "Redis answers")
     # Where Redis is not even known, nothing can be said of it.
     status = "Unknown" if found.unmeasured.reason.startswith("Secret") else "False"
-    return _condition(found, "BrokerReachable", status, found.unmeasured.reason, found.unmeasured.message)
+    return condition(found.generation, "BrokerReachable", status, found.unmeasured.reason, found.unmeasured.message)
 
 
 def _redis_durable(found: Findings) -> Condition:
     if found.durability is None:
-        return _condition(found, "RedisDurable", "Unknown", "NotAsked", "Redis was not reached; see BrokerReachable")
+        return condition(
+            found.generation, "RedisDurable", "Unknown", "NotAsked", "Redis was not reached; see BrokerReachable"
+        )
     status = {True: "True", False: "False", None: "Unknown"}[found.durability.durable]
-    return _condition(found, "RedisDurable", status, found.durability.reason, found.durability.message)
+    return condition(found.generation, "RedisDurable", status, found.durability.reason, found.durability.message)
 
 
 def _policy_synced(found: Findings) -> Condition:
     if found.policy_written and found.policy_behind:
         message = f"Redis has the policy of this generation; {found.policy_behind} workers have yet to read it"
-        return _condition(found, "PolicySynced", "False", "WorkersReading", message)
+        return condition(found.generation, "PolicySynced", "False", "WorkersReading", message)
     if found.policy_written:
         message = "Redis has the policy of this generation, and all workers have read it"
-        return _condition(found, "PolicySynced", "True", "Synced", message)
-    return _condition(found, "PolicySynced", "False", "NotWritten", "the policy of this generation is not in Redis yet")
+        return condition(found.generation, "PolicySynced", "True", "Synced", message)
+    return condition(
+        found.generation, "PolicySynced", "False", "NotWritten", "the policy of this generation is not in Redis yet"
+    )
 
 
 def _scaling_active(found: Findings) -> Condition:
     if found.decision is None:
-        return _condition(found, "ScalingActive", "False", "NotReady", "see the condition Ready")
+        return condition(found.generation, "ScalingActive", "False", "NotReady", "see the condition Ready")
     if found.decision.reason in (Reason.NO_MEASUREMENT, Reason.HOLD):
-        return _condition(found, "ScalingActive", "False", found.decision.reason.value, found.decision.message)
+        return condition(
+            found.generation, "ScalingActive", "False", found.decision.reason.value, found.decision.message
+        )
     if found.pause.complete:
-        return _condition(found, "ScalingActive", "False", "ScalingPaused", found.pause.sentence)
+        return condition(found.generation, "ScalingActive", "False", "ScalingPaused", found.pause.sentence)
     if found.awaits:
-        return _condition(found, "ScalingActive", "True", "Draining", f"waiting for {found.awaits}")
+        return condition(found.generation, "ScalingActive", "True", "Draining", f"waiting for {found.awaits}")
     if found.decision.reason is Reason.EXTERNAL:
         message = "the number of workers follows spec.replicas"
-        return _condition(found, "ScalingActive", "True", "External", message)
-    return _condition(found, "ScalingActive", "True", "Measuring", "the number of workers follows the demand")
+        return condition(found.generation, "ScalingActive", "True", "External", message)
+    return condition(found.generation, "ScalingActive", "True", "Measuring", "the number of workers follows the demand")
 
 
 def _paused(found: Findings) -> Condition:
     if found.stop_policy is not StopPolicy.NONE:
-        return _condition(found, "Paused", "True", "StopPolicy", f"spec.stopPolicy is {found.stop_policy.value}")
+        return condition(
+            found.generation, "Paused", "True", "StopPolicy", f"spec.stopPolicy is {found.stop_policy.value}"
+        )
     if found.on_hold and found.held_by_spec:
         # It stays the spec's until it has ended, or nobody would end it when the order to Redis got lost.
-        return _condition(found, "Paused", "True", "StopPolicy", "spec.stopPolicy is None again; the hold ends")
+        return condition(
+            found.generation, "Paused", "True", "StopPolicy", "spec.stopPolicy is None again; the hold ends"
+        )
     if found.on_hold:
-        return _condition(
-            found, "Paused", "True", "HeldByHand", "the queue was put on hold; ferryman resume lets it go on"
+        return condition(
+            found.generation, "Paused", "True", "HeldByHand", "the queue was put on hold; ferryman resume lets it go on"
         )
     if found.pause.sentence:
-        return _condition(found, "Paused", "True", "ScalingPaused", f"{found.pause.sentence}; tasks are handed out")
-    return _condition(found, "Paused", "False", "Running", "tasks are handed out")
+        return condition(
+            found.generation, "Paused", "True", "ScalingPaused", f"{found.pause.sentence}; tasks are handed out"
+        )
+    return condition(found.generation, "Paused", "False", "Running", "tasks are handed out")
 
 
-def _condition(found: Findings, name: str, status: str, reason: str, message: str) -> Condition:
+def condition(generation: int, name: str, status: str, reason: str, message: str) -> Condition:
+    """One condition, without its time; the API server takes no longer message."""
     return {
         "type": name,
         "status": status,
         "reason": reason,
         "message": message[:32768],
-        "observedGeneration": found.generation,
+        "observedGeneration": generation,
     }
+
+
+def condition_of(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The condition that a status reports, or {}."""
+    return next((one for one in status.get("conditions") or () if one["type"] == name), {})

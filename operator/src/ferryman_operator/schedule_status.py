@@ -10,7 +10,7 @@ from typing import Any
 from ferryman.due import next_fire
 from ferryman.schedule import Schedule
 from ferryman.timetable import Entry
-from ferryman_operator.conditions import Condition, merged
+from ferryman_operator.conditions import Condition, condition, condition_of, merged
 from ferryman_operator.status import timestamp
 from ferryman_operator.story import NORMAL, WARNING, Told
 
@@ -60,7 +60,7 @@ def patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | No
 
 def story(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Told]:
     """What is worth an event: trouble, its end, and suspensions."""
-    was, now = _ready(old), _ready(new)
+    was, now = condition_of(old, "Ready"), condition_of(new, "Ready")
     if (was.get("status"), was.get("reason")) == (now["status"], now["reason"]):
         return []
     if now["status"] == "False":
@@ -72,16 +72,18 @@ def story(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Told]:
 
 def _conditions(found: Finding) -> list[Condition]:
     if found.invalid:
-        spec_valid = _condition(found, "SpecValid", "False", "InvalidSpec", found.invalid)
-        ready = _condition(found, "Ready", "False", "InvalidSpec", found.invalid)
+        spec_valid = condition(found.generation, "SpecValid", "False", "InvalidSpec", found.invalid)
+        ready = condition(found.generation, "Ready", "False", "InvalidSpec", found.invalid)
     else:
-        spec_valid = _condition(found, "SpecValid", "True", "Valid", "the spec can be used")
+        spec_valid = condition(found.generation, "SpecValid", "True", "Valid", "the spec can be used")
         if found.trouble:
-            ready = _condition(found, "Ready", "False", *found.trouble)
+            ready = condition(found.generation, "Ready", "False", *found.trouble)
         elif found.schedule and found.schedule.suspend:
-            ready = _condition(found, "Ready", "True", "Suspended", "spec.suspend is true: nothing is fired")
+            ready = condition(found.generation, "Ready", "True", "Suspended", "spec.suspend is true: nothing is fired")
         else:
-            ready = _condition(found, "Ready", "True", "Scheduled", f"the scheduler fires it: {_when(found.schedule)}")
+            ready = condition(
+                found.generation, "Ready", "True", "Scheduled", f"the scheduler fires it: {_when(found.schedule)}"
+            )
     return [ready, spec_valid]
 
 
@@ -89,19 +91,5 @@ def _when(schedule: Schedule | None) -> str:
     return str(schedule.timing) if schedule else ""
 
 
-def _condition(found: Finding, name: str, status: str, reason: str, message: str) -> Condition:
-    return {
-        "type": name,
-        "status": status,
-        "reason": reason,
-        "message": message[:32768],
-        "observedGeneration": found.generation,
-    }
-
-
 def _moment(epoch_ms: int) -> str:
     return timestamp(datetime.fromtimestamp(epoch_ms / 1000, UTC))
-
-
-def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})

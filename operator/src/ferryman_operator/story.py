@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ferryman_operator.conditions import condition_of
+
 NORMAL: Final = "Normal"
 WARNING: Final = "Warning"
 
@@ -61,15 +63,15 @@ def scaled(before: int, after: int, why: str) -> Told:
 
 def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Told]:
     """What has changed from one status to the next: trouble, the end of trouble, and pauses."""
-    ready_was, ready = _condition(old, "Ready"), _condition(new, "Ready")
+    ready_was, ready = condition_of(old, "Ready"), condition_of(new, "Ready")
     if ready_was or ready.get("reason") != "SchedulerNotReady":  # or it has just been made
         yield from _trouble("Ready", ready_was, ready)
-    was, now = _condition(old, "RedisDurable"), _condition(new, "RedisDurable")
+    was, now = condition_of(old, "RedisDurable"), condition_of(new, "RedisDurable")
     # Where Ready says the same of this trouble, in the same words, it tells of its beginning and of its end.
     trouble, said = (now, ready) if now.get("status") == "False" else (was, ready_was)
     if trouble.get("message") != said.get("message"):
         yield from _trouble("RedisDurable", was, now)
-    yield from _paused(_condition(old, "Paused"), _condition(new, "Paused"))
+    yield from _paused(condition_of(old, "Paused"), condition_of(new, "Paused"))
 
 
 def _trouble(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
@@ -85,7 +87,3 @@ def _paused(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Told]:
         yield Told(NORMAL, "Paused", now["message"])
     elif (now.get("status"), was.get("status")) == ("False", "True"):
         yield Told(NORMAL, "Resumed", f"no longer {was['reason']}: {now['message']}")
-
-
-def _condition(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return next((one for one in report.get("conditions") or () if one["type"] == name), {})
