@@ -26,13 +26,7 @@ local crashes_max = tonumber(redis.call('HGET', config, 'crashes_max') or '3') o
 local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'crashes', 'score', 'unique', 'evidence', 'attempt', 'since_ms',
   'history', 'marks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
-if is_cancelled(f[11]) then
-  local damage = cannot_cut_short()
-  if damage then return damage end
-  redis.call('LREM', active, -1, id)
-  cut_short(id, 'cancelled', now, {me, nil, reason})
-  return 'cancelled'
-end
+if is_cancelled(f[11]) then return cut_short_run(active, id, now, {me, nil, reason}) end
 local crashes = (tonumber(f[4] or '0') or 0) + 1
 local score = f[5] and string.match(f[5], '^%-?%d+$')
 local owner = f[6] and redis.pcall('GET', unique .. f[6])

@@ -22,13 +22,7 @@ end
 local f = redis.pcall('HMGET', hash, 'state', 'worker', 'deliveries', 'attempt', 'parks', 'since_ms', 'history', 'marks')
 if f[1] ~= 'active' or f[2] ~= me or f[3] ~= token then return 'not_held' end
 local attempt, parks = tonumber(f[4] or '0') or 0, tonumber(f[5] or '0') or 0
-if is_cancelled(f[8]) then
-  local damage = cannot_cut_short()
-  if damage then return damage end
-  redis.call('LREM', active, -1, id)
-  cut_short(id, 'cancelled', now, {me, tonumber(run_ms), err})
-  return 'cancelled'
-end
+if is_cancelled(f[8]) then return cut_short_run(active, id, now, {me, tonumber(run_ms), err}) end
 
 redis.call('LREM', active, -1, id)
 redis.call('ZADD', delayed, now + tonumber(delay_ms), id)

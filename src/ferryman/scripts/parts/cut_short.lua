@@ -42,3 +42,12 @@ local function cut_short(id, why, now, run)
   redis.call('HINCRBY', root .. 'stats', why, 1)
   if f[2] then departed(id, f[2], 'discarded', f[6], why) end
 end
+
+-- The same for a run that has just ended, of a task that was cancelled meanwhile: what the script returns.
+local function cut_short_run(active, id, now, run)
+  local damage = cannot_cut_short()
+  if damage then return damage end
+  redis.call('LREM', active, -1, id)
+  cut_short(id, 'cancelled', now, run)
+  return 'cancelled'
+end

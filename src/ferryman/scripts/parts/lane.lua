@@ -67,10 +67,8 @@ local function lane_stand(id, name, rank, back, at)
   return true
 end
 
--- Its lane lets it go on: to LINE where the queue has a rate, else to waiting. False when waiting can't take it.
-local function lane_let_on(id, name, score, rank, at)
-  local _, per = lane_limits(LINE)
-  if name ~= LINE and per > 0 and lane_stand(id, LINE, rank, false, at) then return true end
+-- Blocked -> waiting. False when waiting can't take it.
+local function lane_to_waiting(id, score, at)
   local moved
   if score then
     moved = redis.pcall('ZADD', lane_root .. 'priority', score, id)
@@ -85,6 +83,13 @@ local function lane_let_on(id, name, score, rank, at)
   redis.pcall('ZREM', lane_root .. 'blocked', id)
   redis.pcall('HSET', lane_root .. 'task:' .. id, 'state', 'waiting', 'since_ms', at)
   return true
+end
+
+-- Its lane lets it go on: to LINE where the queue has a rate, else to waiting. False when waiting can't take it.
+local function lane_let_on(id, name, score, rank, at)
+  local _, per = lane_limits(LINE)
+  if name ~= LINE and per > 0 and lane_stand(id, LINE, rank, false, at) then return true end
+  return lane_to_waiting(id, score, at)
 end
 
 -- Lets in whoever has room, notes when the rate lets in the next one, and keeps the figures of the lane.

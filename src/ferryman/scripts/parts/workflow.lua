@@ -50,22 +50,8 @@ local function flow_let_go(id)
   local at = flow_now()
   local f = redis.pcall('HMGET', hash, 'state', 'score', 'marks', 'lane', 'priority')
   if f.err or f[1] ~= 'blocked' then return end
-  local score, moved = f[2] and string.match(f[2], '^%-?%d+$'), nil
-  if f[3] and string.find(f[3], 'l', 1, true) and lane_enter(id, f[4] or nil, f[5], at) then
-    redis.pcall('HINCRBY', hash, 'released', 1)
-    return
-  elseif score then
-    moved = redis.pcall('ZADD', flow_root .. 'priority', score, id)
-    if type(moved) == 'number' then
-      moved = redis.pcall(tonumber(score) < 0 and 'RPUSH' or 'LPUSH', flow_root .. 'waiting', '*')
-      if type(moved) ~= 'number' then redis.pcall('ZREM', flow_root .. 'priority', id) end
-    end
-  else
-    moved = redis.pcall('LPUSH', flow_root .. 'waiting', id)
-  end
-  if type(moved) ~= 'number' then return flow_later('free', id) end
-  redis.pcall('ZREM', flow_root .. 'blocked', id)
-  redis.pcall('HSET', hash, 'state', 'waiting', 'since_ms', at)
+  local in_lane = f[3] and string.find(f[3], 'l', 1, true) and lane_enter(id, f[4] or nil, f[5], at)
+  if not in_lane and not lane_to_waiting(id, f[2] and string.match(f[2], '^%-?%d+$'), at) then return flow_later('free', id) end
   redis.pcall('HINCRBY', hash, 'released', 1)
 end
 
