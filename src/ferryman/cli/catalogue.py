@@ -43,7 +43,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     "show": Known("Tasks", "Show one task: state, arguments, attempts, error.", "ferryman.cli.show:show"),
     "tasks": Known("Tasks", "List the tasks of a queue that are in one state.", "ferryman.cli.tasks:tasks"),
     "workflow": Known("Tasks", "Show a workflow: its nodes and their states.", "ferryman.cli.workflow:workflow"),
-    "cancel": Known("Tasks", "Discard a task that has not started.", "ferryman.cli.cancel:cancel"),
+    "cancel": Known("Tasks", "Cancel a task, waiting or running.", "ferryman.cli.cancel:cancel"),
     "revive": Known("Tasks", "Move dead tasks back to waiting.", "ferryman.cli.revive:revive"),
     "stats": Known("Queues", "Show the figures of queues.", "ferryman.cli.stats:stats"),
     "schedules": Known(
