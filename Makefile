@@ -155,6 +155,18 @@ bench-peers: ## Install the peers that make bench compares with into .bench, ver
 bench-page: setup ## Put the table of the last make bench into docs/performance.md
 	$(PY) benchmarks/side_by_side.py --from benchmarks/results/side_by_side.json --page docs/performance.md
 
+.PHONY: bench-scale
+bench-scale: setup ## What each operation costs Redis at a thousand and at a million, into docs/performance.md
+	$(PY) benchmarks/scale.py --page docs/performance.md $(ARGS)
+
+.PHONY: bench-redis
+bench-redis: setup ## How many tasks one core of Redis takes, into docs/performance.md
+	$(PY) benchmarks/redis_ceiling.py --page docs/performance.md $(ARGS)
+
+.PHONY: bench-prices
+bench-prices: setup ## What each feature costs a task in Redis and in Python, into docs/performance.md
+	$(PY) benchmarks/feature_prices.py --page docs/performance.md $(ARGS)
+
 .PHONY: bench-guard
 bench-guard: setup ## Is what is fast still as fast? Ratios to references measured alongside; ends with 1 when not
 	$(PY) benchmarks/guard.py $(ARGS)

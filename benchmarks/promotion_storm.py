@@ -29,7 +29,7 @@ from ferryman.broker import Broker
 from ferryman.call import command
 from ferryman.inspector import Inspector
 from ferryman.link import Link, SyncLink
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 HERE = Path(__file__).parent
 BROKER = Broker("bench")

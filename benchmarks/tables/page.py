@@ -1,4 +1,4 @@
-"""The page: a table between two markers in a document, put there by a command and by nobody's hand."""
+"""The page: what a command writes between two markers in a document, and nobody's hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ BEGIN: Final = "<!-- make bench-page writes what follows -->"
 END: Final = "<!-- to here -->"
 
 
-def filled(page: str, content: str) -> str:
+def begin(target: str) -> str:
+    """The marker of a section that `make <target>` writes."""
+    return f"<!-- make {target} writes what follows -->"
+
+
+def filled(page: str, content: str, begin: str = BEGIN) -> str:
     """The page with `content` between the markers. Raises ValueError when they are not there once, in this order."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs the lines {BEGIN!r} and {END!r}, once and in this order")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{rest.partition(END)[2]}"
+    before, _, rest = page.partition(begin)
+    old, _, after = rest.partition(END)
+    if page.count(begin) != 1 or END not in rest or "writes what follows" in old:
+        raise ValueError(f"the page needs the lines {begin!r} and {END!r}, once and in this order")
+    return f"{before}{begin}\n\n{content}\n\n{END}{after}"
 
 
-def fill(path: Path, content: str) -> None:
+def fill(path: Path, content: str, begin: str = BEGIN) -> None:
     """Put `content` between the markers of that page."""
-    path.write_text(filled(path.read_text(encoding="utf-8"), content), encoding="utf-8")
+    path.write_text(filled(path.read_text(encoding="utf-8"), content, begin), encoding="utf-8")

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tables.machine import QUIET_LOAD
-from tables.results import Results
+from tables.results import Image, Results, Run, Sitting
 from tables.statistics import Ratio, Summary, ratio, summary
 from workloads.measure import Figure, Workload
+
+#: A figure of one peer, by sitting and repetition.
+Values = dict[tuple[int, int], float]
 
 HEAD = ("what", "Ferryman", "spread", "best peer", "to it", "BullMQ", "to it", "Celery", "to it")
 
@@ -40,9 +43,11 @@ def rows(results: Results, workloads: Sequence[Workload], own: frozenset[str]) -
     found = []
     for workload in workloads:
         for figure in workload.figures:
-            ours: dict[int, float] = {}
+            ours: Values = {}
             for name in sorted(own):
                 ours |= results.values(workload.name, name, figure.name)
+            # What is shown is of the newest sitting; ratios are within each.
+            newest = [value for (sitting, _), value in ours.items() if sitting == max(ours)[0]]
             theirs = {
                 name: values
                 for name in results.versions
@@ -54,12 +59,12 @@ def rows(results: Results, workloads: Sequence[Workload], own: frozenset[str]) -
             ]
             cells.sort(key=lambda cell: cell.value.median, reverse=figure.more_is_better)
             if ours or cells:
-                found.append(Row(figure, summary(list(ours.values())) if ours else None, tuple(cells)))
+                found.append(Row(figure, summary(newest) if newest else None, tuple(cells)))
     return found
 
 
-def _ahead(figure: Figure, ours: dict[int, float], theirs: dict[int, float]) -> Ratio | None:
-    """How many times better ours is, by the repetitions that have both."""
+def _ahead(figure: Figure, ours: Values, theirs: Values) -> Ratio | None:
+    """How many times better ours is, by the repetitions of one sitting that have both."""
     both = sorted(ours.keys() & theirs.keys())
     mine, others = [ours[one] for one in both], [theirs[one] for one in both]
     return ratio(mine, others) if figure.more_is_better else ratio(others, mine)
@@ -112,7 +117,7 @@ def peers_text(table: Sequence[Row]) -> str:
 
 def markdown(results: Results, table: Sequence[Row]) -> str:
     """The table for a page, with what must be known to read it."""
-    m = results.machine
+    m = results.latest.machine
     head = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
     body = [f"| {' | '.join(cells_of(row))} |" for row in table]
     every = ["| what | every peer, the best first |", "|---|---|"]
@@ -123,21 +128,61 @@ def markdown(results: Results, table: Sequence[Row]) -> str:
 
 
 def about(results: Results) -> list[str]:
-    """Sentences on the run: when, where, what, how often, and whether it may be trusted."""
-    m = results.machine
-    loops_ms = [run.calibration_ms for run in results.runs]
-    loads = [run.load for run in results.runs]
+    """Sentences on it: when, where, what, how often, and whether it may be trusted; of each sitting, when several."""
     lines = []
-    if max([m.load_before, *loads]) > QUIET_LOAD and m.load_before > QUIET_LOAD:
-        lines.append(f"**Provisional: the machine had a load of {m.load_before:.1f} when this began.**")
-    if results.scale < 1 or results.repetitions < 5:
-        lines.append(f"**Not a full run: {results.repetitions} repetitions at {results.scale:g} of the usual load.**")
-    lines.append(
-        f"{results.taken_at}, {m.cores} cores, {m.memory_gib:g} GiB, Python {m.python}, {m.server}; "
-        f"{results.repetitions} repetitions, interleaved; the fixed loop took "
-        f"{min(loops_ms, default=0):.0f} to {max(loops_ms, default=0):.0f} ms."
-    )
+    for place, sitting in enumerate(results.sittings):
+        busy = sitting.machine.load_before
+        runs = [run for run in results.runs if run.sitting == place]
+        of = "" if len(results.sittings) == 1 else f" Sitting {place + 1}:"
+        if busy > QUIET_LOAD:
+            lines.append(f"**Provisional:{of} the machine had a load of {busy:.1f} when this began.**")
+        if sitting.scale < 1 or sitting.repetitions < 5:
+            some = f"{sitting.repetitions} repetitions at {sitting.scale:g} of the usual load"
+            lines.append(f"**Not a full run:{of} {some}.**")
+        if len(results.sittings) > 1:
+            lines.append(f"Sitting {place + 1}: {_when(sitting, runs)} {_what(runs)}")
+    m = results.latest.machine
+    on = f"{m.cores} cores, {m.memory_gib:g} GiB, Python {m.python}, {m.server}"
+    if len(results.sittings) == 1:
+        lines.append(f"{on}. {_when(results.latest, results.runs)}")
+    else:
+        lines.append(f"{on}. Measured in {len(results.sittings)} sittings; ratios are of runs in the same one.")
+        others = {(s.machine.processor, s.machine.cores, s.machine.server, s.machine.python) for s in results.sittings}
+        if len(others) > 1:
+            lines.append("**The sittings were on different machines or versions: only ratios can be compared.**")
     lines.append("Versions: " + ", ".join(f"{name} {version}" for name, version in results.versions.items()) + ".")
-    if results.left_out:
-        lines.append("Not installed, so left out: " + ", ".join(results.left_out) + ".")
+    left_out = [name for s in results.sittings for name in s.left_out if name not in results.versions]
+    if left_out:
+        lines.append("Not installed, so left out: " + ", ".join(dict.fromkeys(left_out)) + ".")
+    images = {name: image for sitting in results.sittings for name, image in sitting.images.items()}
+    if images:
+        lines.append("Images: " + ", ".join(_size(*image) for image in images.items()) + ".")
     return lines
+
+
+def _when(sitting: Sitting, runs: Sequence[Run]) -> str:
+    """One sentence: the date, how often, the loads, and how fast the machine was."""
+    loads, loops_ms = [run.load for run in runs], [run.calibration_ms for run in runs]
+    return (
+        f"{sitting.taken_at}, {sitting.repetitions} repetitions, interleaved; load {min(loads, default=0):.1f} to "
+        f"{max(loads, default=0):.1f}; the fixed loop took {min(loops_ms, default=0):.0f} to "
+        f"{max(loops_ms, default=0):.0f} ms."
+    )
+
+
+def _what(runs: Sequence[Run]) -> str:
+    """The workloads of these, each with its peers."""
+    peers: dict[str, list[str]] = {}
+    for run in runs:
+        if run.peer not in peers.setdefault(run.workload, []):
+            peers[run.workload].append(run.peer)
+    workloads: dict[str, list[str]] = {}
+    for workload, names in peers.items():
+        workloads.setdefault(", ".join(names), []).append(workload)
+    return "; ".join(f"{', '.join(names)} of {who}" for who, names in workloads.items()) + "."
+
+
+def _size(name: str, image: Image | None) -> str:
+    if image is None:
+        return f"{name} not built"
+    return f"{name} {image.bytes / 1e6:,.0f} MB ({image.compressed_bytes / 1e6:,.0f} MB compressed)"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from growing.growth import Line
+from growing.growth import table as growth_table
 from guarding.floor import Floor, derived, is_below, read, write
 from peers.catalogue import OWN, PEERS
-from tables.page import BEGIN, END, filled
-from tables.results import Machine, Results, Run
+from tables.page import BEGIN, END, begin, filled
+from tables.results import Image, Machine, Results, Run, Sitting
 from tables.statistics import Ratio, quantile, ratio, summary
 from tables.table import HEAD, about, cells_of, markdown, number, rows, text
 from workloads.catalogue import WORKLOADS
@@ -20,11 +23,12 @@ def results(*runs: Run, load: float = 0.2, scale: float = 1.0, repetitions: int 
     """Of ferryman, bullmq and celery; asynq is not installed."""
     machine = Machine("A processor", 2, 24.0, "Linux 6.1", "3.11.7", "Valkey 9.1.2", load)
     versions = {"ferryman": "0.1.0", "bullmq": "6.7.0", "celery": "5.7.0"}
-    return Results("2026-11-28 12:00", machine, scale, repetitions, versions, ("asynq",), list(runs))
+    sitting = Sitting("2026-11-28 12:00", machine, scale, repetitions, versions, ("asynq",))
+    return Results([sitting], list(runs))
 
 
-def run(workload: str, peer: str, repetition: int, **figures: float) -> Run:
-    return Run(workload, peer, repetition, 0.1, 80.0, figures)
+def run(workload: str, peer: str, repetition: int, load: float = 0.1, **figures: float) -> Run:
+    return Run(workload, peer, repetition, load, 80.0, figures)
 
 
 class TestStatistics:
@@ -147,6 +151,93 @@ class TestTable:
         assert Results.read(tmp_path / "deep" / "results.json") == found
 
 
+class TestSittings:
+    """One table in many sittings: what is measured anew replaces, the rest stays; only one sitting's runs compare."""
+
+    EARLIER = results(
+        *(run("w1", peer, n, rate=rate) for n in range(5) for peer, rate in [("ferryman", 60.0), ("bullmq", 20.0)]),
+        *(run("sleep", peer, n, rate=rate) for n in range(5) for peer, rate in [("ferryman", 20.0), ("bullmq", 10.0)]),
+        run("w1", "celery", 0, rate=6.0),
+    )
+
+    def test_another_workload_is_added(self) -> None:
+        both = self.EARLIER.with_sitting(results(run("kill", "ferryman", 0, load=3.0, lost=0.0)), OWN)
+
+        assert {found.workload for found in both.runs} == {"w1", "sleep", "kill"}
+        assert [found.sitting for found in both.runs if found.workload == "kill"] == [1]
+        assert len(both.sittings) == 2
+
+    def test_a_workload_that_is_measured_again_is_replaced(self) -> None:
+        again = results(*(run("w1", peer, 0, rate=rate) for peer, rate in [("ferryman", 90.0), ("bullmq", 10.0)]))
+
+        [row, *_] = rows(self.EARLIER.with_sitting(again, OWN), WORKLOADS, OWN)
+
+        assert row.own is not None
+        assert row.own.median == 90.0
+        assert row.cells[0].value.median == 10.0
+        assert row.cells[0].ratio == Ratio(9.0, 9.0, 9.0)
+
+    def test_a_peer_that_was_not_measured_again_keeps_the_ratio_of_its_own_sitting(self) -> None:
+        again = results(*(run("w1", peer, 0, rate=rate) for peer, rate in [("ferryman", 90.0), ("bullmq", 10.0)]))
+
+        [row, *_] = rows(self.EARLIER.with_sitting(again, OWN), WORKLOADS, OWN)
+        celery = row.cell("celery")
+
+        assert celery is not None
+        assert celery.ratio == Ratio(10.0, 10.0, 10.0)
+
+    def test_what_nothing_needs_any_more_is_gone(self) -> None:
+        first = results(run("w1", "ferryman", 0, rate=1.0), run("w1", "bullmq", 0, rate=1.0))
+        again = results(run("w1", "ferryman", 0, rate=2.0), run("w1", "bullmq", 0, rate=1.0))
+
+        assert first.with_sitting(again, OWN) == again
+
+    def test_the_page_says_when_and_how_busy_each_sitting_was(self) -> None:
+        later = results(run("kill", "ferryman", 0, load=3.0, lost=0.0), load=2.5, repetitions=1)
+
+        said = "\n".join(about(self.EARLIER.with_sitting(later, OWN)))
+
+        assert "in 2 sittings" in said
+        assert "Sitting 1: 2026-11-28 12:00, 5 repetitions, interleaved; load 0.1 to 0.1" in said
+        assert "kill of ferryman." in said
+        assert "Sitting 2: the machine had a load of 2.5" in said
+        assert "Not a full run: Sitting 2: 1 repetitions" in said
+
+    def test_images_are_told_with_both_sizes_and_a_missing_one_by_name(self) -> None:
+        found = results(run("w1", "ferryman", 0, rate=1.0))
+        sitting = msgspec.structs.replace(
+            found.latest, images={"worker": Image(148_763_136, 55_981_362), "operator": None}
+        )
+
+        said = "\n".join(about(Results([sitting], found.runs)))
+
+        assert "Images: worker 149 MB (56 MB compressed), operator not built." in said
+
+
+class TestGrowth:
+    @pytest.mark.parametrize(
+        ("costs_us", "holds"),
+        [
+            pytest.param({1_000: 50.0, 1_000_000: 60.0}, True, id="constant"),
+            pytest.param({1_000: 50.0, 1_000_000: 150.0}, True, id="a logarithm, in colder caches"),
+            pytest.param({1_000: 50.0, 1_000_000: 50_000.0}, False, id="in proportion"),
+            pytest.param({1_000: 50.0, 1_000_000: 1_600.0}, False, id="with the root"),
+            pytest.param({10: 1.0, 500: 25.0}, True, id="too little to be felt"),
+        ],
+    )
+    def test_only_a_logarithm_passes(self, costs_us: dict[int, float], holds: bool) -> None:
+        assert Line("tasks", "stats", costs_us, costs_us, costs_us).holds is holds
+
+    def test_the_table_has_a_column_for_each_size_and_says_what_grows(self) -> None:
+        lines = [Line("workers", "stats", us, us, us) for us in [{100: 200.0, 10_000: 20_000.0}]]
+
+        head, row = growth_table(lines)
+
+        assert head[1:3] == ("100", "10,000")
+        assert row[1:3] == ("200", "20,000")
+        assert row[-1] == "100x **with the size**"
+
+
 class TestPage:
     def test_only_what_is_between_the_markers_changes(self) -> None:
         page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nText\n"
@@ -161,10 +252,20 @@ class TestPage:
         with pytest.raises(ValueError, match="once and in this order"):
             filled(page, "new")
 
-    def test_the_page_of_the_project_has_a_place_for_it(self) -> None:
+    def test_each_command_has_a_section_of_its_own(self) -> None:
+        page = f"{BEGIN}\nold\n{END}\n{begin('bench-scale')}\nolder\n{END}\n"
+
+        found = filled(page, "new", begin("bench-scale"))
+
+        assert found == f"{BEGIN}\nold\n{END}\n{begin('bench-scale')}\n\nnew\n\n{END}\n"
+        with pytest.raises(ValueError, match="once and in this order"):
+            filled(f"{BEGIN}\n{begin('bench-scale')}\n{END}", "new")
+
+    @pytest.mark.parametrize("target", ["bench-page", "bench-scale", "bench-prices", "bench-redis"])
+    def test_the_page_of_the_project_has_a_place_for_it(self, target: str) -> None:
         page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
 
-        assert "a table" in filled(page, "a table")
+        assert "a table" in filled(page, "a table", begin(target))
 
 
 class TestFloor:

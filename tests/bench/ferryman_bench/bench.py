@@ -11,9 +11,9 @@ from ferryman.call import Argument, command
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import Link
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.policy import QueuePolicy
 from ferryman.protocol import Completion, Delivery, Fetched
-from ferryman.task import NewTask
 from ferryman.workers import WorkerInfo, WorkerRegistry
 from ferryman_bench.snapshot import Snapshot, changes, snapshot
 

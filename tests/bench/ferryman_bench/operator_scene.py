@@ -20,8 +20,8 @@ from ferryman_operator.world import Kind, World
 from ferryman.broker import Broker
 from ferryman.link import Link
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.policy import Policy, QueuePolicy
-from ferryman.task import NewTask
 from ferryman.workers import WorkerInfo, WorkerRegistry
 
 UID = "pod1"
