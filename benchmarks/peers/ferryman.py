@@ -9,15 +9,18 @@ from peers.peer import USUAL, Peer, own_python, program
 
 from ferryman.version import __version__
 
+
+def _worker(app: str, concurrency: int) -> tuple[str, ...]:
+    command = (own_python(), "-m", "ferryman", "worker", "bench", "--app", f"peers.programs.{app}")
+    return (*command, "--concurrency", str(concurrency))
+
+
 FERRYMAN: Final = Peer(
     name="ferryman",
     runtime="Python",
     version=lambda: __version__,
     producer=(own_python(), program("ferryman_program.py"), "produce"),
-    worker=lambda _, concurrency: (
-        *(own_python(), "-m", "ferryman", "worker", "bench", "--app", "peers.programs.ferryman_program"),
-        *("--concurrency", str(concurrency)),
-    ),
+    worker=lambda _, concurrency: _worker("ferryman_program", concurrency),
     waiting=("LLEN", "ferryman:{bench}:waiting"),
     tasks=100_000,
     concurrency=100,
@@ -48,6 +51,8 @@ THREADS: Final = replace(
 PROCESSES: Final = replace(
     FERRYMAN,
     name="ferryman-processes",
+    producer=(own_python(), program("ferryman_processes.py"), "produce"),
+    worker=lambda _, concurrency: _worker("ferryman_processes", concurrency),
     tasks=10_000,
     concurrency=2,
     workloads=frozenset({"pool"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ferryman_bench import MOMENT, Bench
 
+from ferryman.broker import ANY_HANDED
 from ferryman.protocol import Completion
 
 
@@ -54,6 +55,28 @@ async def test_a_handed_id_comes_first_and_leaves_handed(bench: Bench) -> None:
 
     assert [d.id for d in taken] == ["a", "b"]
     assert changes["handed"] is None
+
+
+async def test_a_fetch_sent_along_with_the_hand_over_takes_what_stands_longest_in_handed(bench: Bench) -> None:
+    await bench.register("w")
+    await bench.enqueue("a", "b", "c")
+    for _ in range(2):
+        await bench.run(bench.broker.hand_over(1))
+
+    assert [d.id for d in await bench.fetch("w", 1, ANY_HANDED)] == ["a"]
+    assert [d.id for d in await bench.fetch("w", 2, ANY_HANDED)] == ["b", "c"]
+    assert (await bench.try_fetch("w", 2, ANY_HANDED)).tasks == []
+    assert "handed" not in await bench.snapshot()
+
+
+async def test_what_is_handed_over_on_a_held_queue_goes_back_whoever_asks(bench: Bench) -> None:
+    await bench.register("w")
+    await bench.enqueue("a", "b")
+    await bench.run(bench.broker.hand_over(1))
+    await bench.run(bench.policy.hold(True))
+
+    assert (await bench.try_fetch("w", 2, ANY_HANDED)).reply == "held"
+    assert (await bench.snapshot())["waiting"] == ["a", "b"]
 
 
 async def test_a_handed_id_that_is_no_longer_there_means_an_ordinary_fetch(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Ferryman: the handlers in the loop, in threads and in processes, and the producer."""
+"""Ferryman: the handlers in the loop and in threads, and the producer."""
 
 from __future__ import annotations
 
@@ -40,12 +40,6 @@ async def crash(value: int) -> None:
 @bench.task
 def noop_thread(value: dict[str, Any]) -> None:
     """In a thread."""
-    marks.noop(value)
-
-
-@bench.task(run_in="process")
-def noop_process(value: dict[str, Any]) -> None:
-    """In a process."""
     marks.noop(value)
 
 

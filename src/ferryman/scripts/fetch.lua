@@ -1,8 +1,9 @@
--- fetch: handed | waiting -> active of this worker (one named id, or up to n)
+-- fetch: handed | waiting -> active of this worker (what was handed over, then up to n)
 -- KEYS[1] waiting (LIST)   KEYS[2] handed (LIST)    KEYS[3] priority (ZSET)   KEYS[4] active of the worker (LIST)
 -- KEYS[5] workers (ZSET)   KEYS[6] worker (HASH)    KEYS[7] dead (ZSET)       KEYS[8] stats (HASH)
 -- KEYS[9] config (HASH)    KEYS[10] task: (prefix of HASH)       KEYS[11] the queue's root (prefix)
--- ARGV[1] worker id   ARGV[2] limit   ARGV[3] what BLMOVE handed to this worker ('' = nothing)
+-- ARGV[1] worker id   ARGV[2] limit   ARGV[3] what BLMOVE handed to this worker ('' = nothing; '?' = sent
+--         along with a BLMOVE, before its answer: what stands longest in handed, whoever it was handed to)
 -- Returns {reply, now (ms), left in waiting, one array per task:
 --          {id, name, args, options, attempts spent, token, enqueued (ms), waiting since (ms), suspect, parks, crashes}}
 -- reply: 'ok'; 'unregistered': declared dead, take nothing; 'held' | 'draining': the queue or the worker rests;
@@ -28,6 +29,7 @@ for _, count in ipairs(counters) do
   if count and not string.find(count, '^%-?%d+$') then return redis.error_reply('REFUSED a counter in stats is no whole number') end
 end
 local haunted = tonumber(counters[1] or '0') > 0
+if given == '?' then given = redis.call('LINDEX', handed, -1) or '' end
 local in_handed = given ~= '' and redis.call('LPOS', handed, given)
 local held = redis.call('LLEN', active)
 local line = redis.call('LLEN', waiting)

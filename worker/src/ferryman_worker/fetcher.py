@@ -1,6 +1,6 @@
 """Fetcher: the one conversation with Redis: outcomes out (active -> ...), tasks in (waiting | handed -> active).
 
-Idle: listens by BLMOVE, then fetches what was handed over. Busy: outcomes and the next fetch go in one
+Idle: listens by BLMOVE, with the fetch right behind it. Busy: outcomes and the next fetch go in one
 pipelined round trip; two may be under way, so that neither Redis nor the worker waits for the other. A round
 trip that fails is repeated with backoff for as long as Redis is away: outcomes are kept, nobody exits. A fetch
 whose reply was lost may have been applied; what Redis says this worker holds is then compared with what it
@@ -14,18 +14,19 @@ import logging
 from collections.abc import Callable, Container
 from typing import Any
 
-from ferryman.broker import Broker
+from ferryman.broker import ANY_HANDED, Broker
 from ferryman.errors import BrokerError, BrokerUnavailable
 from ferryman.link import Link
 from ferryman.protocol import Fetched
 from ferryman.workers import WorkerRegistry
-from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker
-from ferryman_worker.appetite import Appetite
+from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
+from ferryman_worker.appetite import FETCH_AT_MOST, Appetite
 from ferryman_worker.batch import Batch, Held
 from ferryman_worker.counters import Counters
 from ferryman_worker.listener import Listener
 from ferryman_worker.lookahead import GIVE_BACK_S
 from ferryman_worker.pool import Pool
+from ferryman_worker.stall import Stall
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +61,14 @@ class Fetcher:
         self._wakers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._appetite = Appetite(pool, acker, listener)
+        self._stall = Stall(pool, lambda: self._return_what_waits(0.0))
         #: Compare Redis' list with what is known, in the next round trip.
         self.reconcile = False
         self._settling = False
         #: Round trips under way, and whether one of them compares lists.
         self._flying = 0
         self._comparing = False
+        self._gone: OwnershipGone | None = None
 
     # From outside.
 
@@ -150,15 +153,22 @@ class Fetcher:
         """One round trip after another. While one lane waits for Redis, the other reads, works and sends."""
         failures = 0
         while True:
+            if self._gone is not None:
+                raise self._gone
             if not self._flying:
                 self._appetite.release_suspect()
+            if self._listener.take_lost():
+                self.reconcile = True
+            if self.reconcile:
+                self._listener.stop()
             wanted = self._appetite.wanted()
-            if self._blocked() or not (wanted or self.reconcile or self._flush_due()):
-                if self._settling and self._acker.settled and not self.reconcile:
+            blocked = self._blocked()
+            if blocked or not (wanted or self.reconcile or self._flush_due()):
+                if self._settling and self._acker.settled and not self.reconcile and not self._listener.listening:
                     self.wake()
                     return
-                if self._appetite.should_listen():
-                    self._listener.listen()
+                if not blocked and self._appetite.should_listen():
+                    self._listen()
                 await self._wait()
                 continue
             try:
@@ -173,7 +183,18 @@ class Fetcher:
 
     def _blocked(self) -> bool:
         """A comparison of lists must have the conversation to itself."""
-        return self._comparing or (self.reconcile and self._flying > 0)
+        return self._comparing or (self.reconcile and (self._flying > 0 or self._listener.listening))
+
+    def _listen(self) -> None:
+        free = min(self._pool.free, FETCH_AT_MOST)
+        fetch = self._broker.fetch(self._worker, free, ANY_HANDED)
+        self._listener.listen(fetch, lambda fetched: self._handed_over(fetched, free))
+
+    def _handed_over(self, fetched: Fetched, wanted: int) -> None:
+        try:
+            self._take(fetched, wanted)
+        except OwnershipGone as gone:
+            self._gone = gone  # a lane says so
 
     async def _exchange(self, wanted: int) -> None:
         """One round trip."""
@@ -230,6 +251,7 @@ class Fetcher:
                     where = {"task_id": delivery.id, "queue": self._counters.queue, "task": delivery.name}
                     logger.debug("%s fetched", delivery.name, extra={**where, "attempt": delivery.attempt})
             self._pool.put(tasks)
+            self._stall.watch()
             if self._appetite.quiet:
                 self._return_what_waits(0.0)
         elif self._appetite.puzzled:

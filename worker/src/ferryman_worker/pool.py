@@ -34,6 +34,8 @@ class Pool:
         self._slots: list[Slot] = []
         #: Slots whose task has started and not ended.
         self.running = 0
+        #: Tasks that have ever started.
+        self.started = 0
         self._slots = [Slot(self) for _ in range(size)]
 
     # What the fetcher sees.
@@ -130,6 +132,7 @@ class Pool:
         if not self._ahead:
             return None
         self.running += 1
+        self.started += 1
         return self._ahead.popleft()[1]
 
     def left(self, slot: Slot, delivery: Delivery) -> None:
