@@ -139,7 +139,7 @@ def test_tasks_of_a_worker_that_ran_out_of_memory_run_again_and_the_blame_is_its
     print(record["evidence"])
     assert (record["state"], record["crashes"], record["attempt"]) == ("completed", 1, 0)
     [event] = [one for one in queue.events() if one.startswith("WorkerEnded")]
-    assert "OOMKilled, exit code 137; 1 task goes back" in event
+    assert "OOMKilled, exit code 137; it held 1 task" in event
     first, second = [entry for entry in queue.journal() if entry.id == pill and entry.event == "begin"]
     pods = {name_of(pod): pod for pod in queue.pods()}
     assert {first.pod, second.pod} <= pods.keys(), "no pod was replaced"

@@ -113,3 +113,26 @@ def test_everything_that_people_set_reaches_the_pods(queue: SceneQueue) -> None:
     generation = queue.deployment()["metadata"]["generation"]
     until("all is well", lambda: queue.condition("Ready"), lambda one: one.get("status") == "True", timeout_s=20)
     assert queue.deployment()["metadata"]["generation"] == generation, "it is applied once"
+
+
+_MORE = """
+from scene_app import scene
+
+
+@scene.task()
+async def more(value: str) -> str:
+    return value
+"""
+
+
+def test_handlers_may_lie_in_several_apps(queue: SceneQueue) -> None:
+    more = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": {"more.py": _MORE}}
+    queue.kubectl.apply(more)
+    template = queue.manifest()["spec"]["worker"]["template"]
+    template["spec"]["volumes"].append({"name": "more", "configMap": {"name": "more"}})
+    template["spec"]["containers"][0]["volumeMounts"].append({"name": "more", "mountPath": "/more", "readOnly": True})
+    queue.create(worker={"app": "/scene/scene_app.py,/more/more.py", "template": template})
+    queue.post("more", {"value": "from the second"})
+    queue.post("work", {"seconds": 0.1})
+    queue.wait_completed(2)
+    assert {"more", "work"} <= {task["name"] for task in queue.figures()["tasks"]}

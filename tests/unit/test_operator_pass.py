@@ -321,7 +321,7 @@ async def test_the_end_of_a_worker_is_told_once_although_its_successor_has_taken
         _ended(scene, "OOMKilled", WORKER, version)
         await scene.turn()
     told = [event for event in scene.cluster.events if event.startswith("WorkerEnded")]
-    assert told == ["WorkerEnded q-worker-1: OOMKilled, exit code 137; 1 task goes back"]
+    assert told == ["WorkerEnded q-worker-1: OOMKilled, exit code 137; it held 1 task"]
 
 
 async def test_an_end_from_before_the_operator_began_or_a_good_one_is_no_news(scene: Scene) -> None:

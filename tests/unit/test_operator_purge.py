@@ -21,8 +21,8 @@ from ferryman_operator.world import Kind
 from ferryman.broker import Broker
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.link import Link
+from ferryman.new_task import NewTask
 from ferryman.policy import QueuePolicy
-from ferryman.task import NewTask
 from ferryman.workers import WorkerRegistry
 
 PURGE = {"deletionPolicy": "Purge"}
@@ -224,10 +224,13 @@ async def test_a_finished_purge_does_not_begin_again_before_the_watch_says_that_
 
 
 class Farewell:
-    """An API server with an operator that ends at the second look."""
+    """An API server with an operator that ends at the second look; `busy` looks later it gives its lease up."""
 
-    def __init__(self, scene: Scene, error: ClusterError | None = None) -> None:
-        self.scene, self.pods, self.error = scene, 2, error
+    def __init__(self, scene: Scene, error: ClusterError | None = None, busy: int = 0) -> None:
+        self.scene, self.pods, self.error, self.busy = scene, 2, error, busy
+        self.holders: list[str] = []
+        spec = {"holderIdentity": "operator", "leaseTransitions": 1}
+        self.body: dict[str, Any] = {"metadata": {"resourceVersion": "1"}, "spec": spec}
 
     async def stop(self, namespace: str, deployment: str) -> int:
         if self.error:
@@ -241,6 +244,21 @@ class Farewell:
     async def set_finalizers(self, body: Any, names: Sequence[str]) -> Any:
         return await self.scene.cluster.set_finalizers(body, names)
 
+    async def lease(self, namespace: str, name: str) -> dict[str, Any]:
+        if self.pods <= 0 and self.body["spec"]["holderIdentity"] == "operator":
+            self.busy -= 1
+            if self.busy < 0:
+                self.body["spec"]["holderIdentity"] = ""
+            else:  # its last pass puts the finalizer on once more
+                for body in (await self.list(Kind.TASK_QUEUE, None))[0]:
+                    await self.set_finalizers(body, ["ferryman.dev/purge"])
+        return self.body
+
+    async def replace_lease(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.body = body
+        self.holders.append(body["spec"]["holderIdentity"])
+        return body
+
 
 async def test_nobody_waits_for_an_operator_that_is_uninstalled(
     fake_link: Link, monkeypatch: pytest.MonkeyPatch
@@ -250,7 +268,21 @@ async def test_nobody_waits_for_an_operator_that_is_uninstalled(
     await scene.turn()
     cluster: Any = Farewell(scene)
     assert await farewell.farewell(cluster, "ferryman-operator", "ferryman-system", [])
-    assert (finalizers(scene), cluster.pods) == ([], 0)
+    assert finalizers(scene) == []
+    assert cluster.pods <= 0
+    assert cluster.holders[0] == "ferryman-operator farewell", "an operator that is left can write nothing"
+    assert cluster.holders[-1] == "", "the next one need not wait"
+
+
+async def test_an_operator_that_is_still_in_its_last_pass_is_waited_for(
+    fake_link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "STEP_S", 0.0)
+    scene = Scene(fake_link, **PURGE)
+    await scene.turn()
+    cluster: Any = Farewell(scene, busy=3)
+    assert await farewell.farewell(cluster, "ferryman-operator", "ferryman-system", [])
+    assert (finalizers(scene), cluster.busy) == ([], -1)
 
 
 async def test_an_operator_that_cannot_be_stopped_does_not_stop_the_uninstall(

@@ -3,6 +3,9 @@
 `python -m ferryman_operator.farewell DEPLOYMENT NAMESPACE [WATCHED,...]` stops the operator and takes the finalizer off
 every TaskQueue in the namespaces that it watches, or in all. The chart runs it before an uninstall. It never fails,
 because that would leave the release half removed.
+
+An operator that was told to end may still be in a pass when its Deployment counts no pods any more. So the leases are
+taken: from then on it can write nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Final
 from ferryman import logs
 from ferryman_operator import finalizer
 from ferryman_operator.cluster import Cluster, ClusterError, NotFound
+from ferryman_operator.lease import Leadership
 from ferryman_operator.world import Kind
 
 logger = logging.getLogger(__name__)
@@ -29,13 +33,18 @@ STEP_S: Final = 1.0
 async def farewell(cluster: Cluster, deployment: str, namespace: str, watched: Sequence[str]) -> bool:
     """Stop the operator, and let go of every TaskQueue in `watched` (none: everywhere); False when some still wait."""
     until_s = time.monotonic() + PATIENCE_S
-    while True:
-        runs, waiting = await _stop(cluster, deployment, namespace), 0
-        for place in watched or (None,):
-            waiting += await _let_go(cluster, place)
-        if not (runs or waiting) or time.monotonic() > until_s:
-            return not waiting
-        await asyncio.sleep(STEP_S)
+    leadership = Leadership(cluster, watched, namespace, f"{deployment} farewell")
+    try:
+        while True:
+            runs = await _stop(cluster, deployment, namespace)
+            alone, waiting = await leadership.take(), 0
+            for place in watched or (None,):
+                waiting += await _let_go(cluster, place)
+            if (alone and not (runs or waiting)) or time.monotonic() > until_s:
+                return not waiting
+            await asyncio.sleep(STEP_S)
+    finally:
+        await leadership.release()
 
 
 async def _stop(cluster: Cluster, deployment: str, namespace: str) -> bool:

@@ -155,10 +155,15 @@ class Leadership:
         """Whether a right or a namespace is missing, so that nothing will ever be written."""
         return any(lease.is_refused for lease in self._leases.values())
 
+    async def take(self) -> bool:
+        """Take or renew all leases, as far as that is possible now; whether all of them are held."""
+        await asyncio.gather(*(lease.keep() for lease in self._leases.values()))
+        return all(lease.epoch is not None for lease in self._leases.values())
+
     async def run(self) -> None:
         """Keep the leases until cancelled."""
         while True:
-            await asyncio.gather(*(lease.keep() for lease in self._leases.values()))
+            await self.take()
             await asyncio.sleep(RENEW_EVERY_S if self.leads else LOOK_EVERY_S)
 
     async def release(self) -> None:

@@ -189,7 +189,7 @@ def _tell_ends(tracked: Tracked, gone: Iterable[pod_truth.Gone], fleet: drain.Fl
         for worker_id, (pod, reason) in ends.items():
             if worker_id not in tracked.ended:
                 tasks = held.get(worker_id) or tracked.held.get(worker_id, 0)
-                word = "1 task goes back" if tasks == 1 else f"{tasks} tasks go back"
+                word = {0: "it held no task", 1: "it held 1 task"}.get(tasks, f"it held {tasks} tasks")
                 tracked.tell.append(Told(WARNING, "WorkerEnded", f"{pod}: {reason}; {word}"))
     tracked.ended, tracked.held = set(ends), held
 
