@@ -46,6 +46,9 @@ def test_nothing_is_lost_under_every_kind_of_kill(installed: Kubectl) -> None:
     )
     assert outcome["fates"]["lost"] == outcome["unaccounted"] == outcome["unexplained"] == 0
     assert outcome["fates"]["done_once"] + outcome["fates"]["done_more_than_once"] + outcome["fates"]["dead"] == 800
+    workflows, features = outcome["workflows"], outcome["features"]
+    assert workflows["released_once"] == workflows["waited_for_others"] > 0
+    assert features["lane_tasks"] > 0 < features["lane_most"] <= features["lane_limit"]
     struck = {kill["kind"] for kill in outcome["kills"]}
     assert {"pod-force-delete", "container-oom", "operator", "scheduler", "redis", "redis-pod"} <= struck
     assert outcome["repeated"]["in_flight_at_kills"] > 0, "the kills hit nobody: they prove nothing"

@@ -15,7 +15,7 @@ from ferryman.broker import Broker
 from ferryman.call import command
 from ferryman.crashtest.kinds import KINDS
 from ferryman.link import Link
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 #: Two workers, of which one is killed after the other, with deaths noticed fast.
 SMALL = ("--tasks", "150", "--workers", "2", "--worker-timeout", "2s", "--task-ms", "300", "--seed", "1")
@@ -39,12 +39,24 @@ def outcome(*words: str) -> dict[str, Any]:
     return found
 
 
+def assert_features(found: dict[str, Any]) -> None:
+    """Schedules, unique keys, lanes and workflows were there, and beside 150 tasks there are those that they made."""
+    features, workflows = found["features"], found["workflows"]
+    assert found["accepted"] >= 150 + features["occurrences"] + features["unique_created"]
+    assert features["schedules"] == 2
+    assert features["occurrences"] > 0
+    assert 0 < features["unique_created"] < features["unique_enqueues"]
+    assert features["lane_tasks"] > 0 < features["lane_most"] <= features["lane_limit"]
+    assert workflows["released_once"] == workflows["waited_for_others"] > 0
+
+
 def test_kills_of_processes_lose_nothing(tmp_path: Path) -> None:
     kinds = "sigkill,pod-gone,sigterm,sigterm-twice,pause,scheduler"
     found = outcome(*SMALL, "--kills", "6", "--kinds", kinds, "--keep", str(tmp_path / "logs"))
     fates = found["fates"]
     assert found["passed"]
-    assert fates["done_once"] + fates["done_more_than_once"] + fates["dead"] == 150
+    assert fates["done_once"] + fates["done_more_than_once"] + fates["dead"] == found["accepted"]
+    assert_features(found)
     assert (fates["lost"], found["unaccounted"], found["unexplained"]) == (0, 0, 0)
     assert {kill["kind"] for kill in found["kills"]} == set(found["options"]["kinds"])
     assert found["repeated"]["in_flight_at_kills"] > 0
@@ -58,7 +70,8 @@ def test_a_redis_that_dies_loses_nothing_beyond_its_bound(words: tuple[str, ...]
     found = outcome(*SMALL, *words, "--kills", "2", "--kinds", "scheduler")
     assert found["passed"]
     assert [kill["kind"] for kill in found["kills"]].count("redis") == 1
-    assert found["stats"]["enqueued"] == 150
+    assert found["stats"]["enqueued"] == found["accepted"]
+    assert_features(found)
 
 
 async def test_a_redis_that_is_not_ours_is_left_as_it_was(redis_url: str, real_link: Link) -> None:

@@ -80,7 +80,7 @@ def test_nothing_is_lost(kind: str, runs: dict[str, Future[dict[str, Any]]]) -> 
     assert found["passed"]
     assert [kill["kind"] for kill in found["kills"]] == [kind] * KILLS[kind]
     fates = found["fates"]
-    assert fates["done_once"] + fates["done_more_than_once"] == found["options"]["tasks"]
+    assert fates["done_once"] + fates["done_more_than_once"] == found["accepted"] > found["options"]["tasks"]
     assert (found["unaccounted"], found["unexplained"], found["beside_their_successor"]) == (0, 0, 0)
 
 

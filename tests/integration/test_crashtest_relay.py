@@ -15,7 +15,7 @@ from ferryman.connection import Connection
 from ferryman.crashtest.relay import Relay
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 from ferryman.wire import packed
 
 QUEUE = "emails"

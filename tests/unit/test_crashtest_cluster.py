@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -207,12 +208,12 @@ def test_a_task_that_died_twice_in_company_waits_to_be_alone_and_has_no_bound() 
 
 
 def test_what_redis_says_of_the_tasks_survives_the_way_through_the_producers_pod() -> None:
-    answer = {
-        "others": {"b": {"state": "dead", "crashes": 3, "error": "e"}, "c": {"state": None, "crashes": 0, "error": ""}}
-    }
-    assert finals_of(json.loads(json.dumps(answer)), ["a", "b", "c"]) == {
+    others = {"b": LastSeen(TaskState.DEAD, 3, "e", 1), "c": LastSeen(None)}
+    answer = {"others": {name: asdict(seen) for name, seen in others.items()}, "released": {"b": 1, "d": 1}}
+    assert finals_of(json.loads(json.dumps(answer)), ["a", "b", "c", "d"]) == {
         "a": LastSeen(TaskState.COMPLETED),
-        "b": LastSeen(TaskState.DEAD, 3, "e"),
+        "b": LastSeen(TaskState.DEAD, 3, "e", 1),
+        "d": LastSeen(TaskState.COMPLETED, released=1),
         "c": LastSeen(None),
     }
 

@@ -17,6 +17,7 @@ from ferryman.crashtest.plan import (
     plan_flows,
     plan_kills,
     plan_tasks,
+    plan_work,
 )
 
 ALL = [KILLS[name].plan(15_000) for name in KINDS]
@@ -105,3 +106,18 @@ def test_a_tenth_of_the_tasks_are_workflows_half_of_them_chains() -> None:
     waits_for = [[len(after) for _, after in flow.nodes] for flow in flows]
     assert waits_for == [[0, 1, 1, 1, 1], [0, 0, 0, 0, 4]] * 10
     assert len({task.id for flow in flows for task, _ in flow.nodes}) == 100
+
+
+@pytest.mark.parametrize(("count", "lanes"), [(100, 2), (10_000, 18)])
+def test_a_tenth_of_the_tasks_stand_in_lanes_of_about_fifty(count: int, lanes: int) -> None:
+    work = plan_work(1, count, 50)
+    assert len(work.ids) == len(set(work.ids)) == count
+    assert count * 0.05 < len(work.lanes) < count * 0.15
+    assert len(set(work.lanes.values())) == lanes
+    assert set(work.joins) < set(work.ids)
+
+
+def test_tasks_of_every_kind_stand_in_lanes() -> None:
+    tasks = plan_tasks(1, 1_000, 50)
+    assert {task.name for task in tasks if task.lane} == {"in_loop", "in_thread", "in_process"}
+    assert all(task.lane.startswith("lane-") for task in tasks if task.lane)

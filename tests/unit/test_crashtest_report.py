@@ -12,6 +12,7 @@ import pytest
 
 from ferryman.cli.crash_test import crash_test
 from ferryman.cli.failure import CommandFailed
+from ferryman.crashtest.claims import Findings
 from ferryman.crashtest.execution_log import Ending, Execution
 from ferryman.crashtest.kinds import DEFAULT_KINDS, LINK_KINDS
 from ferryman.crashtest.outcome import Outcome, Settings
@@ -108,6 +109,21 @@ def test_json_names_every_task_that_was_not_done_once() -> None:
     assert (found["fates"]["lost"], found["fates"]["done_once"]) == (1, 2)
     assert [repeat["id"] for repeat in found["repeats"]] == ["t0"]
     assert found["left_out"] == {"oom": "no memory cgroup"}
+
+
+def test_what_is_claimed_of_schedules_keys_and_lanes_is_told_and_fails_the_test_when_it_does_not_hold() -> None:
+    asked = Findings(schedules=2, occurrences=9, unique_enqueues=6, unique_keys=2, unique_created=3, lanes=1)
+    good = replace(outcome(), findings=asked)
+    assert good.problems == ["1 lost"]
+    words = list(lines(good))
+    assert "2 schedules: of 9 occurrences that were due 9 were fired, each exactly once." in words
+    assert "6 enqueues under 2 unique keys made 3 tasks; never did two have one key at once." in words
+    bad = replace(good, findings=replace(asked, missed=2, lane_over=1))
+    assert bad.problems[1:] == [
+        "2 occurrences of schedules that were never fired",
+        "1 runs that began while their lane was full",
+    ]
+    assert to_json_dict(bad)["features"]["missed"] == 2
 
 
 def test_a_repeated_task_counts_under_the_first_kill_that_explains_it() -> None:

@@ -26,6 +26,13 @@ Without, it runs real workers, a scheduler and an API on this machine. Every tas
 outside Redis; in the end each id is compared with what Redis says and with what was killed when.
 
 \b
+What is mixed into the tasks:
+  workflows        a tenth are nodes of chains and groups: each one that waits for others is released once
+  lanes            a tenth stand in lanes with a concurrency and a rate: never more of one at once than may run
+  schedules        one every second, one cron line each minute: each occurrence that was due is fired once
+  unique keys      until done, while waiting, throttle and debounce: never two tasks with one key at once
+
+\b
 What each kill does:
 {chr(10).join(f"  {kind:<16} {does}" for kind, does in KINDS.items())}
 
@@ -37,7 +44,8 @@ What Redis may forget when it is killed:
   --aof-restart everysec  what it acknowledged in the last 2 s
   --failover              what it acknowledged in the last second and its replica had not yet
 
-Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it.
+Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it; and when
+what is said above of workflows, lanes, schedules or unique keys does not hold.
 
 \b
 Example:
@@ -64,7 +72,13 @@ class _EitherMode(click.Command):
 
 @click.command("crash-test", cls=_EitherMode, help=_HELP)
 @click.option("--kubernetes", is_flag=True, help="Do it to pods of a cluster, with other options: add --help.")
-@click.option("--tasks", type=click.IntRange(1, 9_999_999), default=2_000, show_default=True, help="Tasks to enqueue.")
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, 9_999_999),
+    default=2_000,
+    show_default=True,
+    help="Tasks to enqueue; schedules and unique keys add some.",
+)
 @click.option("--workers", type=click.IntRange(1, 100), default=4, show_default=True, help="Worker processes.")
 @click.option("--schedulers", type=click.IntRange(1, 10), default=1, show_default=True, help="Scheduler processes.")
 @click.option("--kills", type=click.IntRange(0, 10_000), default=10, show_default=True, help="How often to kill.")

@@ -22,6 +22,9 @@ collector that keeps the execution log outside Redis and is never killed, a Task
 producer. In the end each id is compared with what Redis says and with what was killed when, and all of it is
 removed. The operator is the cluster's own: other queues miss it while it is away.
 
+A tenth of the tasks are nodes of workflows, and a tenth stand in lanes, as in the local crash test. Schedules and
+unique keys are mixed in there only.
+
 \b
 What each kill does:
 {chr(10).join(f"  {kind.name:<17} {kind.does}" for kind in KINDS.values())}
@@ -33,8 +36,9 @@ How soon a dead worker's tasks run again, at default settings:
   20 s  when only its silence tells (heartbeat-only)
   75 s  when only the CronJob is left (cronjob-only)
 
-Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it. A
-wait beyond its bound is told, and is no failure: a cluster may have no room for the next pod.
+Exit code 1 when a task is lost, not done in time or unaccounted for, was repeated and no kill explains it, or when a
+node was not released exactly once or a lane was over its limit. A wait beyond its bound is told, and is no failure: a
+cluster may have no room for the next pod.
 
 \b
 Examples:

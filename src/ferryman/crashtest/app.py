@@ -14,7 +14,9 @@ from typing import Final
 
 from ferryman.context import Context
 from ferryman.crashtest.execution_log import ExecutionLog, LogFile, PlannedFailure
+from ferryman.limits import Limits
 from ferryman.queue import Queue
+from ferryman.schedule import Cron, Misfire
 
 #: The names of the tasks.
 IN_LOOP: Final = "in_loop"
@@ -23,17 +25,30 @@ IN_PROCESS: Final = "in_process"
 #: Of a workflow: it takes the results of those that it waits for.
 JOINED: Final = "joined"
 
+#: What is scheduled: every second, as the operator publishes it, and every minute, as the code below says.
+ON_TIME: Final = "on_time"
+MINUTELY: Final = "minutely"
+
+#: Of each lane. The rate holds a full lane back now and then, too.
+LANE_CONCURRENCY: Final = 2
+LIMITS: Final = Limits(lane_concurrency=LANE_CONCURRENCY, lane_rate="20/s")
+
 #: At this signal a worker takes memory until something ends it.
 HOG_SIGNAL: Final = signal.SIGUSR1
 #: It is locked in by then; if it is not, this machine must not suffer (bytes).
 _HOG_AT_MOST: Final = 256 << 20
 _HOG_STEP: Final = 4 << 20
 
+#: How long a scheduled task takes.
+_ON_TIME_S: Final = 0.02
+
 
 def work_queue(name: str, log: Path, process: str, redis_url: str | None = None) -> Queue:
     """The queue as one worker process, called `process`, runs it. `redis_url` is for who enqueues."""
-    queue = Queue(name, redis_url=redis_url)
-    define_tasks(queue, LogFile(log, process))
+    queue = Queue(name, redis_url=redis_url, limits=LIMITS)
+    executions = LogFile(log, process)
+    define_tasks(queue, executions)
+    define_scheduled_tasks(queue, executions)
     return queue
 
 
@@ -64,6 +79,17 @@ def define_tasks(queue: Queue, executions: ExecutionLog) -> None:
 
     queue.task(name=IN_THREAD)(blocking)
     queue.task(name=IN_PROCESS, run_in="process")(blocking)
+
+
+def define_scheduled_tasks(queue: Queue, executions: ExecutionLog) -> None:
+    """Registers those that schedules enqueue, and a schedule: what nobody fired in time is fired later."""
+
+    @queue.task(name=ON_TIME)
+    async def on_time(ctx: Context[None]) -> None:
+        with executions.execution(ctx):
+            await asyncio.sleep(_ON_TIME_S)
+
+    queue.task(name=MINUTELY, cron=Cron("* * * * *", misfire=Misfire.ALL))(on_time.function)
 
 
 def listen_for_hog_signal() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from ferryman.call import command
 from ferryman.cli.failure import CommandFailed
@@ -12,11 +12,12 @@ from ferryman.crashtest.verdict import LastSeen
 from ferryman.errors import BrokerError
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.keys import QUEUES
+from ferryman.lane_figures import read_lanes
 from ferryman.link import Link
 from ferryman.policy import Policy, QueuePolicy
-from ferryman.task import Task
 
 _READ_AT_ONCE: Final = 200
+_SCANNED_AT_ONCE: Final = 1_000
 
 
 class Ground:
@@ -45,42 +46,41 @@ class Ground:
             return await self._link.run(self._inspector.stats())
         return None
 
-    async def last_look(self, ids: Sequence[str]) -> tuple[QueueStats, dict[str, LastSeen]]:
-        """The queue's figures, and where each task is. Raises BrokerError."""
+    async def lanes(self) -> int:
+        """How many lanes there are, with tasks in them or running."""
+        return (await self._link.run(read_lanes(self._queue))).lanes
+
+    async def stats(self) -> QueueStats:
+        """The queue's figures. Raises BrokerError."""
+        return await self._link.run(self._inspector.stats())
+
+    async def last_look(self, ids: Sequence[str]) -> dict[str, LastSeen]:
+        """Where each task is. Raises BrokerError."""
         finals = {}
         for some in _batches(ids, _READ_AT_ONCE):
             looks = [self._inspector.get(task_id) for task_id in some]
             for task_id, task in zip(some, await self._link.run_all(looks), strict=True):
                 if isinstance(task, Exception):
                     raise task
-                finals[task_id] = _last_seen(task)
-        return await self._link.run(self._inspector.stats()), finals
+                finals[task_id] = LastSeen.of(task)
+        return finals
 
-    async def sweep(self, ids: Sequence[str], flows: Sequence[str] = ()) -> None:
+    async def sweep(self) -> None:
         """Leaves nothing in a Redis that is not ours, the name in the list of queues included: it never comes back."""
-        keys = self._inspector.keys
-        rest = [keys.waiting, keys.handed, keys.handed_seen, keys.priority, keys.delayed, keys.blocked, keys.dead]
-        rest += [
-            keys.completed,
-            keys.workers,
-            keys.suspected,
-            keys.untold,
-            keys.slots,
-            keys.manifest,
-            keys.stats,
-            keys.config,
-        ]
-        rest += [keys.flow_steps, keys.flow_sending, *map(keys.flow, flows)]
-        rest += [keys.root + part + one for one in flows for part in ("flow-log:", "flow-pins:")]
-        nodes = [task_id for task_id in ids if ":" in task_id]
-        rest += [keys.root + part + node for node in nodes for part in ("next:", "waits:", "result:")]
-        for some in _batches([*(keys.task + task_id for task_id in ids), *rest], _READ_AT_ONCE):
-            await self._link.run(command("UNLINK", *some, read=int))
+        cursor, pattern = 0, self._inspector.keys.root + "*"
+        while True:
+            cursor, found = await self._link.run(
+                command("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE, read=_scanned)
+            )
+            if found:
+                await self._link.run(command("UNLINK", *found, read=int))
+            if not cursor:
+                break
         await self._link.run(command("SREM", QUEUES, self._queue, read=int))
 
 
-def _last_seen(task: Task | None) -> LastSeen:
-    return LastSeen(task.state, task.crashes, task.error, task.released) if task else LastSeen(None)
+def _scanned(reply: Any) -> tuple[int, list[bytes]]:
+    return int(reply[0]), reply[1]
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:

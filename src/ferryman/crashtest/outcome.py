@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferryman.crashtest.actor import Exit
+from ferryman.crashtest.claims import Findings
 from ferryman.crashtest.recovery import Aftermath
 from ferryman.crashtest.verdict import Verdict
 from ferryman.inspector import QueueStats
@@ -60,10 +61,11 @@ class Outcome:
     left_out: Mapping[str, str] = field(default_factory=dict)
     workflows: int = 0
     followers: int = 0  # of their nodes those that waited for others
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def problems(self) -> list[str]:
         """Why the test failed; empty = passed."""
         missing = [f"{', '.join(self.missing_workers)} did not come back"] if self.missing_workers else []
         late = ["not all was done when the time was up"] if self.time_was_up else []
-        return [*self.verdict.problems, *missing, *late]
+        return [*self.verdict.problems, *self.findings.problems, *missing, *late]

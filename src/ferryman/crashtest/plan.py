@@ -18,6 +18,11 @@ RESPITE_MS: Final = 2_500
 #: Divisible by the number of variants of any kind.
 DICE_SIDES: Final = 12
 
+#: One task in so many stands in a lane, and so many in each lane, so that lanes are busy and none takes for ever.
+_LANED: Final = 0.1
+_IN_A_LANE: Final = 50
+_FEWEST_LANES: Final = 2
+
 #: Of each workflow.
 FLOW_NODES: Final = 5
 
@@ -34,6 +39,7 @@ class PlannedTask:
     fails: int
     delay_ms: int
     priority: int
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,34 @@ class PlannedFlow:
 
     id: str
     nodes: tuple[tuple[PlannedTask, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that is enqueued by an id that is known before."""
+
+    tasks: Sequence[PlannedTask]
+    flows: Sequence[PlannedFlow]
+
+    @property
+    def all(self) -> list[PlannedTask]:
+        """The nodes of the workflows, too."""
+        return [*self.tasks, *(task for flow in self.flows for task, _ in flow.nodes)]
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all of them."""
+        return [task.id for task in self.all]
+
+    @property
+    def joins(self) -> dict[str, tuple[str, ...]]:
+        """Id of each node that waits for others -> those."""
+        return {task.id: after for flow in self.flows for task, after in flow.nodes if after}
+
+    @property
+    def lanes(self) -> dict[str, str]:
+        """Id of each task in a lane -> its lane."""
+        return {task.id: task.lane for task in self.all if task.lane}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +103,11 @@ class Order:
 
 
 def plan_tasks(seed: int, count: int, task_ms: float) -> list[PlannedTask]:
-    """`count` tasks that take about `task_ms`, some much longer; a few are delayed, fail once or have a priority."""
+    """`count` tasks that take about `task_ms`, some much longer; a few are delayed, fail once,
+    have a priority or stand in a lane."""
     chance = random.Random(f"{seed} tasks")  # noqa: S311  (no secret)
+    turns = random.Random(f"{seed} lanes")  # noqa: S311  (no secret)
+    lanes = max(_FEWEST_LANES, round(count * _LANED / _IN_A_LANE))
     tasks = []
     for number in range(count):
         factor = chance.choices((0.1, 0.5, 1.0, 2.0, 10.0), (20, 28, 30, 20, 2))[0]
@@ -82,6 +119,7 @@ def plan_tasks(seed: int, count: int, task_ms: float) -> list[PlannedTask]:
                 fails=int(chance.random() < 0.05),
                 delay_ms=chance.randint(500, 5_000) if chance.random() < 0.05 else 0,
                 priority=chance.choice((-1, 1, 5)) if chance.random() < 0.05 else 0,
+                lane=f"lane-{turns.randrange(lanes)}" if turns.random() < _LANED else "",
             )
         )
     return tasks
@@ -104,6 +142,12 @@ def plan_flows(seed: int, tasks: int, task_ms: float) -> list[PlannedFlow]:
         after.append(ids[-2:-1] if is_chain else ids[:-1])
         flows.append(PlannedFlow(flow, tuple(zip(own, after, strict=True))))
     return flows
+
+
+def plan_work(seed: int, count: int, task_ms: float) -> Work:
+    """`count` tasks, a tenth of them in workflows."""
+    flows = plan_flows(seed, count, task_ms)
+    return Work(plan_tasks(seed, count - sum(len(flow.nodes) for flow in flows), task_ms), flows)
 
 
 def plan_kills(seed: int, count: int, workers: int, kinds: Sequence[KindOfKill]) -> list[Order]:

@@ -74,4 +74,6 @@ class Poster:
             "args": {"ms": task.ms, "fails": task.fails},
             "priority": task.priority,
         }
+        if task.lane:
+            body["lane"] = task.lane
         return {**body, "delay": task.delay_ms / 1_000} if task.delay_ms else body

@@ -9,7 +9,7 @@ from ferryman.crashtest.kinds import REDIS
 from ferryman.crashtest.outcome import Outcome, Settings
 from ferryman.crashtest.recovery import Aftermath, Spread
 from ferryman.crashtest.verdict import Fate, Repeat
-from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, runs, wrongs
+from ferryman.crashtest.wrongs import SHOWN, ended_again, released, repeated, runs, wrongs
 
 _FATES: Final[Mapping[Fate, str]] = {
     Fate.DONE_ONCE: "done once",
@@ -45,6 +45,7 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
         "took_s": round(outcome.took_s, 1),
         "replay": replay(settings),
         "left_out": dict(outcome.left_out),
+        "accepted": len(verdict.fates),
         "fates": {fate.value: verdict.count(fate) for fate in Fate},
         "ids": {
             fate.value: [task_id for task_id, own in verdict.fates.items() if own is fate]
@@ -57,6 +58,7 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
             "waited_for_others": outcome.followers,
             "released_once": verdict.released_once,
         },
+        "features": outcome.findings.to_json_dict(),
         "unexplained": verdict.unexplained,
         "beside_their_successor": verdict.beside,
         "bound_ms": outcome.bound_ms,
@@ -85,7 +87,9 @@ def lines(outcome: Outcome) -> Iterator[str]:
     """What a person reads."""
     settings, verdict = outcome.settings, outcome.verdict
     kills = len(outcome.aftermaths)
-    yield f"{settings.tasks:,} tasks, {settings.workers} workers, {kills} kills, {outcome.took_s:.0f} s."
+    more = len(verdict.fates) - settings.tasks
+    others = f" and {more:,} of schedules and unique keys" if more > 0 else ""
+    yield f"{settings.tasks:,} tasks{others}, {settings.workers} workers, {kills} kills, {outcome.took_s:.0f} s."
     yield ""
     for fate, words in _FATES.items():
         yield f"  {words:<24}{verdict.count(fate):>10,}{_remark(outcome, fate)}"
@@ -101,11 +105,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
         f"{ended:,} ran to an end twice:\n"
         "Redis had not heard of the first end, or a worker was paused or cut off and was no longer the owner."
     )
-    if outcome.workflows:
-        yield (
-            f"{outcome.workflows:,} workflows: of {outcome.followers:,} nodes that waited for others "
-            f"{verdict.released_once:,} were released exactly once."
-        )
+    yield from released(outcome.workflows, outcome.followers, verdict)
+    yield from outcome.findings.lines()
     yield from _resends(outcome)
     yield ""
     yield "REPEATED: tasks that ran again and that this kill is the first to explain. AGAIN: of those in flight,"

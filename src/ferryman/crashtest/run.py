@@ -9,15 +9,18 @@ from contextlib import AsyncExitStack, nullcontext
 from typing import Final
 
 from ferryman.crashtest import kinds
-from ferryman.crashtest.app import work_queue
+from ferryman.crashtest.almanac import Almanac
+from ferryman.crashtest.app import LANE_CONCURRENCY, work_queue
+from ferryman.crashtest.bursts import plan_bursts
 from ferryman.crashtest.cast import API_PLACE, Cast, scheduler_places, worker_places
+from ferryman.crashtest.claims import Asked, examine, late_comers
 from ferryman.crashtest.execution_log import read
 from ferryman.crashtest.feeder import Feeder
 from ferryman.crashtest.ground import Ground
 from ferryman.crashtest.kills import KILLS
 from ferryman.crashtest.links import PRODUCER, Links
 from ferryman.crashtest.outcome import Outcome, Settings
-from ferryman.crashtest.plan import RESPITE_MS, Order, last_ms, plan_flows, plan_kills, plan_tasks
+from ferryman.crashtest.plan import RESPITE_MS, Order, last_ms, plan_kills, plan_work
 from ferryman.crashtest.possible import choose_kinds
 from ferryman.crashtest.poster import Poster
 from ferryman.crashtest.recovery import aftermaths
@@ -66,10 +69,7 @@ class CrashTest:
             stage = Stage(cast.workers, cast.schedulers, cast.api, redis, links, poster, chosen.cage, timeout_ms)
             outcome = await self._perform(stage, ground, link, cast, chosen.kinds, chosen.left_out)
             if settings.redis_url and not outcome.problems:
-                flows = plan_flows(0, settings.tasks, 0)
-                nodes = [task.id for flow in flows for task, _ in flow.nodes]
-                plain = [task.id for task in plan_tasks(0, settings.tasks - len(nodes), 0)]
-                await ground.sweep(plain + nodes, [flow.id for flow in flows])
+                await ground.sweep()
             return outcome
 
     async def _engage(self, redis: Redis, api_port: int, stack: AsyncExitStack) -> tuple[Cast, Links]:
@@ -106,37 +106,55 @@ class CrashTest:
         settings = self._settings
         plans = [KILLS[name].plan(settings.worker_timeout_ms) for name in chosen]
         orders = plan_kills(settings.seed, settings.kills, settings.workers, plans)
-        flows = plan_flows(settings.seed, settings.tasks, settings.task_ms)
-        nodes = [node for flow in flows for node in flow.nodes]
-        tasks = plan_tasks(settings.seed, settings.tasks - len(nodes), settings.task_ms)
-        ids = [task.id for task in tasks] + [task.id for task, _ in nodes]
+        work = plan_work(settings.seed, settings.tasks, settings.task_ms)
+        ids, joins = work.ids, work.joins
+        bursts = plan_bursts(settings.tasks, settings.task_ms)
+        almanac = Almanac(settings.queue, link)
+        await almanac.begin()
+        if forgets_ms := stage.redis.forgets_ms:
+            await asyncio.sleep(forgets_ms / 1_000)  # no kill may take the beginning back
         queue = work_queue(settings.queue, self._log, "producer", stage.links.url(PRODUCER))
-        feeder = Feeder(queue, tasks, max((order.at_ms for order in orders), default=0), stage.poster, flows)
+        feeding_ms = max((order.at_ms for order in orders), default=0)
+        feeder = Feeder(queue, work.tasks, feeding_ms, stage.poster, work.flows, bursts)
         self._started_s = time.monotonic()
-        parts = f", {len(nodes):,} of them in {len(flows):,} workflows" if flows else ""
+        parts = f", {len(ids) - len(work.tasks):,} of them in {len(work.flows):,} workflows" if work.flows else ""
         self._say(f"{len(ids):,} tasks{parts}, {len(orders)} kills in {last_ms(orders) / 1_000:.0f} s")
         telling = asyncio.create_task(self._tell(ground, feeder))
         try:
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(feeder.run())
-                group.create_task(self._kill(stage, orders))
-                group.create_task(self._drained(ground, feeding, self._started_s + last_ms(orders) / 1_000))
+                killing = group.create_task(self._kill(stage, orders))
+                give_up_s = self._started_s + last_ms(orders) / 1_000 + settings.timeout_s
+                group.create_task(self._drained(ground, almanac, feeding, killing, give_up_s))
         finally:
             telling.cancel()
         took_s = time.monotonic() - self._started_s
         missing = await cast.wait_for_workers(link, _BACK_WITHIN_S)
         await cast.stop()
         executions, damaged = read(self._log)
-        stats, finals = await ground.last_look(ids)
+        stats = await ground.stats()
+        asked = Asked(
+            schedules=almanac.names,
+            due=almanac.due(),
+            beyond=almanac.beyond(stats.now_ms),
+            answers=feeder.answers,
+            lanes=work.lanes,
+            lane_limit=LANE_CONCURRENCY,
+        )
+        scheduled = {**asked.due, **asked.beyond}
+        unique = [one for burst in bursts for one in burst.ids]
+        finals = await ground.last_look([*ids, *unique, *scheduled])
+        known = {one.id for one in executions} | {one for one, seen in finals.items() if seen.state is not None}
+        fired = {one: at_ms for one, at_ms in scheduled.items() if one in known}
         verdict = judge(
-            feeder.accepted,
+            {**feeder.accepted, **fired, **late_comers(feeder.answers, self._strikes, known)},
             executions,
             self._strikes,
             finals,
             stats.unaccounted,
             damaged_lines=damaged,
-            refused=len(ids) - len(feeder.accepted),
-            joins={task.id: after for task, after in nodes if after},
+            refused=sum(1 for one in ids if one not in feeder.accepted) + len(unique) - len(feeder.answers),
+            joins=joins,
         )
         return Outcome(
             settings=settings,
@@ -154,8 +172,9 @@ class CrashTest:
             posted_again=feeder.posted_again,
             lost_replies=sum(relay.lost_replies for relay in stage.links.all()),
             left_out=left_out,
-            workflows=len(flows),
-            followers=sum(1 for _, after in nodes if after),
+            workflows=len(work.flows),
+            followers=len(joins),
+            findings=examine(asked, executions, self._strikes, finals, stats.enqueued, await ground.lanes()),
         )
 
     async def _kill(self, stage: Stage, orders: Sequence[Order]) -> None:
@@ -178,14 +197,25 @@ class CrashTest:
             self._say(f"{self._clock()}  kill {order.number}/{self._settings.kills}: {order.kind}{where}{lasts}")
             self._strikes.append(await kill.strike(stage, order))
 
-    async def _drained(self, ground: Ground, feeding: asyncio.Task[None], kills_end_s: float) -> None:
-        """Waits until everything is done, or for as long after the last kill as a person allows."""
-        while time.monotonic() < kills_end_s + self._settings.timeout_s:
+    async def _drained(
+        self,
+        ground: Ground,
+        almanac: Almanac,
+        feeding: asyncio.Task[None],
+        killing: asyncio.Task[None],
+        give_up_s: float,
+    ) -> None:
+        """Takes the schedules back when the last kill is over, and waits until everything is done; for a time only."""
+        while time.monotonic() < give_up_s:
             await asyncio.sleep(_LOOK_EVERY_S)
-            if feeding.done():
-                stats = await ground.figures()
-                if stats and not stats.waiting + stats.delayed + stats.blocked + stats.active:
-                    return
+            if not feeding.done() or not killing.done():
+                continue
+            if not almanac.retired:
+                await almanac.retire()
+            elif (stats := await ground.figures()) and not (
+                stats.waiting + stats.delayed + stats.blocked + stats.active
+            ):
+                return
         feeding.cancel()
         self._time_was_up = True
         self._say(f"{self._clock()}  {self._settings.timeout_s:g} s have passed since the last kill: time is up")

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ferryman.crashtest.execution_log import Ending, Execution
-from ferryman.task import TaskState
+from ferryman.task import Task, TaskState
 
 #: How long after a task's end a worker that can reach Redis may take to tell it.
 TOLD_WITHIN_MS: Final = 1_000
@@ -68,6 +68,11 @@ class LastSeen:
     crashes: int = 0
     error: str = ""
     released: int = 0  # of a workflow's node that waits for others: how often that was over
+
+    @classmethod
+    def of(cls, task: Task | None) -> LastSeen:
+        """What Redis says of a task; None = it has none."""
+        return cls(task.state, task.crashes, task.error, task.released) if task else cls(None)
 
 
 class Fate(StrEnum):

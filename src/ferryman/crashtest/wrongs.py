@@ -1,4 +1,4 @@
-"""Wrongs: what both reports say of repeats, and of the tasks with which the promise was not kept."""
+"""Wrongs: what both reports say of repeats, of workflows, and of the tasks with which the promise was not kept."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def runs(repeat: Repeat) -> list[dict[str, object]]:
         }
         for run in repeat.executions
     ]
+
+
+def released(workflows: int, followers: int, verdict: Verdict) -> Iterator[str]:
+    """What came of the workflows, if there are any; `followers`: their nodes that waited for others."""
+    if workflows:
+        yield (
+            f"{workflows:,} workflows: of {followers:,} nodes that waited for others {verdict.released_once:,} were "
+            "released exactly once."
+        )
 
 
 def wrongs(verdict: Verdict) -> Iterator[str]:

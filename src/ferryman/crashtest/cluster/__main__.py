@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ferryman.crashtest.app import define_tasks
 from ferryman.crashtest.cluster.collector import PORT, Collector
 from ferryman.crashtest.cluster.producer import Producer, examine
-from ferryman.crashtest.cluster.remote_log import Line
-from ferryman.crashtest.plan import plan_tasks
+from ferryman.crashtest.cluster.remote_log import Line, RemoteLog
+from ferryman.crashtest.plan import plan_work
 from ferryman.link import Link
 from ferryman.queue import Queue
 from ferryman.settings import RedisSettings
@@ -45,15 +46,16 @@ async def _collect(arguments: argparse.Namespace) -> None:
 
 async def _produce(arguments: argparse.Namespace) -> None:
     url = RedisSettings.from_env(os.environ).url
-    tasks = plan_tasks(arguments.seed, arguments.tasks, arguments.task_ms)
-    queue = Queue(arguments.queue, redis_url=url)
-    link = Link.from_url(url, client_name="ferryman-crash-test")
+    work = plan_work(arguments.seed, arguments.tasks, arguments.task_ms)
     collector = Line(arguments.collector, PORT)
-    await Producer(queue, link, collector, tasks, arguments.over_ms).run()
+    queue = Queue(arguments.queue, redis_url=url)
+    define_tasks(queue, RemoteLog(arguments.collector, PORT, "producer"))
+    link = Link.from_url(url, client_name="ferryman-crash-test")
+    await Producer(queue, link, collector, work, arguments.over_ms).run()
 
 
 async def _examine(arguments: argparse.Namespace) -> None:
-    ids = [task.id for task in plan_tasks(arguments.seed, arguments.tasks, arguments.task_ms)]
+    ids = plan_work(arguments.seed, arguments.tasks, arguments.task_ms).ids
     link = Link.from_url(RedisSettings.from_env(os.environ).url, client_name="ferryman-crash-test")
     answer: dict[str, Any] = await examine(link, arguments.queue, ids)
     await link.close()

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ferryman.crashtest.app import define_tasks
+from ferryman.crashtest.app import LIMITS, define_tasks
 from ferryman.crashtest.cluster.remote_log import Line, RemoteLog
 from ferryman.queue import Queue
 
@@ -29,7 +29,7 @@ def work_queue(name: str, host: str, port: int) -> Queue:
     life = Line(host, port)
     life.send(f"up {pod} {process} {_age_ms():.0f}")
     _LIVES.append(life)
-    queue = Queue(name)
+    queue = Queue(name, limits=LIMITS)
     define_tasks(queue, RemoteLog(host, port, process))
     return queue
 

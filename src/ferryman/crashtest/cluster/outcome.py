@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ferryman.crashtest.claims import Findings
 from ferryman.crashtest.cluster.bounds import Recovery
 from ferryman.crashtest.cluster.journal import Life
 from ferryman.crashtest.verdict import Verdict
@@ -50,10 +51,13 @@ class ClusterOutcome:
     bound_ms: float
     took_s: float
     time_was_up: bool
+    workflows: int = 0
+    followers: int = 0  # of their nodes those that waited for others
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def problems(self) -> list[str]:
         """Why the test failed; empty = passed."""
         missing = [self.missing_workers] if self.missing_workers else []
         late = ["not all was done when the time was up"] if self.time_was_up else []
-        return [*self.verdict.problems, *missing, *late]
+        return [*self.verdict.problems, *self.findings.problems, *missing, *late]

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from ferryman.crashtest.cluster.remote_log import Line
 from ferryman.crashtest.feeder import Feeder
-from ferryman.crashtest.plan import PlannedTask
+from ferryman.crashtest.plan import Work
 from ferryman.crashtest.verdict import LastSeen
 from ferryman.errors import BrokerError
 from ferryman.inspector import Inspector
+from ferryman.lane_figures import read_lanes
 from ferryman.link import Link
 from ferryman.queue import Queue
 from ferryman.task import TaskState
@@ -28,13 +29,13 @@ _READ_AT_ONCE: Final = 200
 
 
 class Producer:
-    """Feeds `queue` with `tasks` over a time."""
+    """Feeds `queue` with `work` over a time. The queue must have the handlers, as a join names one."""
 
-    def __init__(self, queue: Queue, link: Link, collector: Line, tasks: Sequence[PlannedTask], over_ms: int) -> None:
+    def __init__(self, queue: Queue, link: Link, collector: Line, work: Work, over_ms: int) -> None:
         self._inspector = Inspector(queue.name)
         self._link = link
         self._collector = collector
-        self._feeder = Feeder(queue, tasks, over_ms)
+        self._feeder = Feeder(queue, work.tasks, over_ms, flows=work.flows)
         self._told = 0
 
     async def run(self) -> None:
@@ -59,27 +60,37 @@ class Producer:
 
 
 async def examine(link: Link, queue: str, ids: Sequence[str]) -> dict[str, Any]:
-    """Where Redis has each of `ids`, and its own figures. Those that are completed are left out.
+    """Where Redis has each of `ids`, its own figures, and how many lanes it keeps. Those that are completed are left
+    out, but for how often a node that waited for others was released.
 
     Raises BrokerError.
     """
     inspector = Inspector(queue)
     others: dict[str, Any] = {}
+    released: dict[str, int] = {}
+    stats = await link.run(inspector.stats())
     for start in range(0, len(ids), _READ_AT_ONCE):
         some = ids[start : start + _READ_AT_ONCE]
         for task_id, task in zip(some, await link.run_all([inspector.get(id) for id in some]), strict=True):
             if isinstance(task, Exception):
                 raise task
-            seen = LastSeen(task.state, task.crashes, task.error) if task else LastSeen(None)
+            seen = LastSeen.of(task)
+            if seen.released:
+                released[task_id] = seen.released
             if seen.state is not TaskState.COMPLETED:
                 others[task_id] = asdict(seen)
-    return {"stats": asdict(await link.run(inspector.stats())), "others": others}
+    lanes = (await link.run(read_lanes(queue))).lanes
+    return {"stats": asdict(stats), "others": others, "released": released, "lanes": lanes}
 
 
 def finals_of(answer: dict[str, Any], ids: Sequence[str]) -> dict[str, LastSeen]:
     """What `examine` found, read back from its JSON."""
     others = {
-        task_id: LastSeen(TaskState(seen["state"]) if seen["state"] else None, seen["crashes"], seen["error"])
+        task_id: LastSeen(**{**seen, "state": TaskState(seen["state"]) if seen["state"] else None})
         for task_id, seen in answer["others"].items()
     }
-    return {task_id: others.get(task_id, LastSeen(TaskState.COMPLETED)) for task_id in ids}
+    released = answer["released"]
+    return {
+        task_id: others.get(task_id, LastSeen(TaskState.COMPLETED, released=released.get(task_id, 0)))
+        for task_id in ids
+    }

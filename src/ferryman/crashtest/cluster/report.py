@@ -9,7 +9,7 @@ from typing import Any
 from ferryman.crashtest.cluster.bounds import Recovery, Row, rows
 from ferryman.crashtest.cluster.outcome import ClusterOutcome
 from ferryman.crashtest.verdict import Fate, Repeat
-from ferryman.crashtest.wrongs import SHOWN, ended_again, repeated, runs, wrongs
+from ferryman.crashtest.wrongs import SHOWN, ended_again, released, repeated, runs, wrongs
 
 
 def to_json_dict(outcome: ClusterOutcome) -> dict[str, Any]:
@@ -24,6 +24,12 @@ def to_json_dict(outcome: ClusterOutcome) -> dict[str, Any]:
         "took_s": round(outcome.took_s, 1),
         "fates": {fate.value: verdict.count(fate) for fate in Fate},
         "unaccounted": verdict.unaccounted,
+        "workflows": {
+            "count": outcome.workflows,
+            "waited_for_others": outcome.followers,
+            "released_once": verdict.released_once,
+        },
+        "features": outcome.findings.to_json_dict(),
         "unexplained": verdict.unexplained,
         "bound_ms": outcome.bound_ms,
         "executions": outcome.executions,
@@ -65,6 +71,8 @@ def lines(outcome: ClusterOutcome) -> Iterator[str]:
         f"{repeated(verdict.repeats):,} executions were repeated; {flying:,} were in flight at the kills. "
         f"{ended_again(verdict.repeats):,} ran to an end twice:\nRedis had not heard of the first end."
     )
+    yield from released(outcome.workflows, outcome.followers, verdict)
+    yield from outcome.findings.lines()
     yield ""
     yield "From a worker's death to the next start of what it ran (s). Where its container restarts in the same pod,"
     yield "the bound counts from that restart: the kubelet's delay and back-off are not Ferryman's."

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from ferryman.cli.failure import CommandFailed
+from ferryman.crashtest.app import LANE_CONCURRENCY
+from ferryman.crashtest.claims import Asked, examine
 from ferryman.crashtest.cluster import objects
 from ferryman.crashtest.cluster.bounds import recoveries
 from ferryman.crashtest.cluster.clock import read_clock
@@ -23,7 +25,7 @@ from ferryman.crashtest.cluster.rescuers import Rescuers
 from ferryman.crashtest.cluster.schedule import schedule
 from ferryman.crashtest.cluster.strikes import Blow, hits, unasked
 from ferryman.crashtest.cluster.town import Town
-from ferryman.crashtest.plan import Order, last_ms, plan_tasks
+from ferryman.crashtest.plan import Order, last_ms, plan_work
 from ferryman.crashtest.redis_own import FORGETS_MS
 from ferryman.crashtest.verdict import judge
 
@@ -118,17 +120,23 @@ class ClusterCrashTest:
         missing = await self._missing_workers(cast)
         journal = await self._read_journal()
         answer = json.loads(await self._examine(cast, planned))
-        ids = [task.id for task in plan_tasks(settings.seed, settings.tasks, settings.task_ms)]
+        work = plan_work(settings.seed, settings.tasks, settings.task_ms)
+        ids, joins = work.ids, work.joins
+        finals = finals_of(answer, ids)
         found = hits(self._blows, journal)
+        strikes = [hit.strike for hit in found]
         verdict = judge(
             journal.accepted,
             journal.executions,
-            [hit.strike for hit in found],
-            finals_of(answer, ids),
+            strikes,
+            finals,
             answer["stats"]["unaccounted"],
             damaged_lines=journal.damaged_lines,
             refused=len(ids) - len(journal.accepted),
+            joins=joins,
         )
+        asked = Asked(lanes=work.lanes, lane_limit=LANE_CONCURRENCY)
+        enqueued = answer["stats"]["enqueued"]
         return ClusterOutcome(
             settings=settings,
             verdict=verdict,
@@ -142,6 +150,9 @@ class ClusterCrashTest:
             bound_ms=stage.forgets_ms if any(blow.outage for blow in self._blows) else 0.0,
             took_s=took_s,
             time_was_up=time_was_up,
+            workflows=len(work.flows),
+            followers=len(joins),
+            findings=examine(asked, journal.executions, strikes, finals, enqueued, answer["lanes"]),
         )
 
     async def _kill(self, stage: Stage, orders: Sequence[Order]) -> None:
