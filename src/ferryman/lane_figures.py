@@ -62,6 +62,21 @@ class LaneFigures:
     busiest: Sequence[LaneRow]
 
 
+def lane_name(row: LaneRow) -> str:
+    """For a person."""
+    return "* (all tasks)" if row.lane == LINE else row.lane
+
+
+def running(row: LaneRow) -> str:
+    """How many run, of how many; `-` where nobody counts."""
+    return "-" if row.running is None else f"{row.running}/{row.concurrency}"
+
+
+def starts(row: LaneRow) -> str:
+    """How many began in the rate's period, of how many; `-` without a rate."""
+    return f"{row.starts}/{row.rate_count}" if row.rate_count else "-"
+
+
 def read_lanes(queue: str, limit: int = 20) -> Call[LaneFigures]:
     """The lanes in which most tasks stand. Raises InvalidTask when `queue` is no queue name."""
     keys = Keys(check_queue_name(queue))

@@ -13,11 +13,11 @@ from typing import Any, Final
 from ferryman.durations import Duration
 from ferryman.errors import InvalidTask
 from ferryman.ids import new_task_id
+from ferryman.new_task import Enqueued
 from ferryman.producer import Producer
 from ferryman.references import Reference
 from ferryman.results import Results
 from ferryman.sending import WorkItem
-from ferryman.task import Enqueued
 from ferryman.task_ref import TaskRef
 from ferryman.workflow_plan import (
     OnFailure,
@@ -60,6 +60,7 @@ class WorkflowSent:
     tasks: tuple[Enqueued, ...]
     _producer: Producer = field(repr=False, compare=False)
     _last: tuple[str, ...] = field(default=(), repr=False)
+    _fatal: tuple[str, ...] = field(default=(), repr=False)  # nodes whose death holds the others up
 
     def ref(self, name: str) -> TaskRef[Any]:
         """The task of a node: its result, its cancellation, its record. Raises InvalidTask for what is no name."""
@@ -68,19 +69,23 @@ class WorkflowSent:
     async def result(self, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109  (a deadline for the answer)
         """The result of the last node, when it has ended; its handler must keep it, with `keep_result=`.
 
-        Give a timeout: while a node before it is dead, the last one waits for a person. Raises as TaskRef.result does,
-        and InvalidTask when several nodes are last.
+        Raises WorkflowFailed as soon as a node before it is dead, since then it waits for a person; in a workflow with
+        compensations TaskDiscarded, for nobody can revive that. Otherwise raises as TaskRef.result does, and
+        InvalidTask when several nodes are last.
         """
-        return await self.ref(self._the_last()).result(timeout)
+        return await self.ref(self._the_last()).result_unless_dead(self._before_the_last(), timeout)
 
     def result_sync(self, timeout: Duration | None = None) -> Any:
         """The same, blocking; for any thread."""
-        return self.ref(self._the_last()).result_sync(timeout)
+        return self.ref(self._the_last()).result_unless_dead_sync(self._before_the_last(), timeout)
 
     def _the_last(self) -> str:
         if len(self._last) != 1:
             raise InvalidTask("workflow", f"{len(self._last)} nodes are last; ask for one: .ref(name).result()")
         return self._last[0]
+
+    def _before_the_last(self) -> list[str]:
+        return [f"{self.id}:{name}" for name in self._fatal if name not in self._last]
 
 
 class Workflow:
@@ -166,8 +171,12 @@ class Workflow:
     def _sent(self, producer: Producer, replies: Sequence[Enqueued]) -> WorkflowSent:
         waited_for = {before for node in self._nodes.values() for before in node.after}
         last = tuple(name for name in self._nodes if name not in waited_for)
+        nodes = self._nodes.values()
+        # With compensations the first death ends those that wait, and they tell it themselves.
+        is_undone = any(node.compensate is not None for node in nodes)
+        fatal = () if is_undone else tuple(node.name for node in nodes if node.on_failure == "fail")
         created = any(reply.created for reply in replies)
-        return WorkflowSent(self.id, producer.queue, created, tuple(replies), producer, last)
+        return WorkflowSent(self.id, producer.queue, created, tuple(replies), producer, last, fatal)
 
     def _own(self, node: Node) -> Node:
         if node.flow != self.id or node.name not in self._nodes:

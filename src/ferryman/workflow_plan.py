@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
 
 from ferryman.errors import InvalidTask
+from ferryman.new_task import NewTask
 from ferryman.options import TaskOptions
 from ferryman.references import Reference
 from ferryman.sending import WorkItem
-from ferryman.task import NewTask
 from ferryman.terms import Terms
 
 #: Nodes of one workflow, and what one node may wait for or be waited for by.
@@ -173,9 +173,10 @@ def _item(flow: str, node: PlannedNode, terms: Terms, followers: list[str], pinn
     if pinned:
         options = TaskOptions.decode(task.options)
         kept = msgspec.structs.replace(options, keep_result_s=max(PIN_S, options.keep_result_s or 0.0))
-        task = replace(task, options=kept.encode())
+        task = msgspec.structs.replace(task, options=kept.encode())
     terms = msgspec.structs.replace(terms, next=followers)
-    return replace(node.item, task=replace(task, id=f"{flow}:{node.name}", terms=terms.encode()), binds={})
+    task = msgspec.structs.replace(task, id=f"{flow}:{node.name}", terms=terms.encode())
+    return msgspec.structs.replace(node.item, task=task, binds={})
 
 
 def _bound(flow: str, item: WorkItem, before: str) -> NewTask:
@@ -189,7 +190,7 @@ def _bound(flow: str, item: WorkItem, before: str) -> NewTask:
         else:
             binds[parameter] = f"{flow}:{bound.node or before}"
     options = msgspec.structs.replace(TaskOptions.decode(item.task.options), binds=binds)
-    return replace(item.task, options=options.encode())
+    return msgspec.structs.replace(item.task, options=options.encode())
 
 
 def _terms_of(item: WorkItem) -> Terms:

@@ -209,6 +209,20 @@ def test_tasks_lists_one_state_and_show_tells_the_whole_story(ferryman: Shell) -
     assert "Boom: it broke\n  at line 1" in story
 
 
+def test_show_prints_nothing_that_a_terminal_would_obey(ferryman: Shell) -> None:
+    ferryman.start_worker()
+    ferryman.ok("enqueue", "emails", "send", '{"to": "a\\u009b2Jb"}', "--id", "t1")
+    [delivery] = ferryman.link.run(Broker("emails").fetch("w1", 1)).tasks
+    error = "Boom: \x1b[31mred\x1b]0;title\x07\u202e\n\tat\x1b[2J line 1\r"
+    ferryman.link.run(Broker("emails").dead_letter("w1", "t1", delivery.token, error=error))
+    for words in (("show", "emails", "t1"), ("tasks", "emails", "--state", "dead")):
+        said = ferryman.ok(*words)
+        assert "Boom: �[31mred�]0;title��" in said
+        assert [one for one in said if not one.isprintable() and one != "\n"] == []
+    assert "    at�[2J line 1" in ferryman.ok("show", "emails", "t1")
+    assert ferryman.json("show", "emails", "t1")["error"] == error  # a program gets it as it is
+
+
 def test_show_lists_the_runs_that_failed(ferryman: Shell) -> None:
     ferryman.start_worker()
     ferryman.ok("enqueue", "emails", "send", '{"to": "a"}', "--id", "t1")

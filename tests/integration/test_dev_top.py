@@ -16,8 +16,9 @@ from ferryman.dev.top.confirm import Confirm
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.keys import Keys
 from ferryman.link import Link
+from ferryman.new_task import NewTask
 from ferryman.policy import QueuePolicy
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.workers import WorkerInfo, WorkerRegistry
 
 demo = Queue("demo")

@@ -17,7 +17,7 @@ from ferryman.dev.top.app import TopApp
 from ferryman.dev.top.readings import OTHERS_PER_READING
 from ferryman.inspector import Inspector
 from ferryman.link import Link
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 #: Each way.
 LATENCY_S = 0.15

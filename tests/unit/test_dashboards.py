@@ -196,3 +196,15 @@ def test_dashboards_can_be_imported_by_hand() -> None:
         board = json.loads(path.read_text(encoding="utf-8"))
         assert board["uid"] == path.stem
         assert "id" not in board
+
+
+def test_every_outcome_has_a_colour_of_its_own() -> None:
+    panel = next(one for one in data_panels(BOARDS["ferryman-queue.json"]) if one["title"] == "Outcomes of runs")
+    colors = {
+        override["matcher"]["options"]: setting["value"]["fixedColor"]
+        for override in panel["fieldConfig"]["overrides"]
+        for setting in override["properties"]
+        if setting["id"] == "color"
+    }
+    assert set(colors) == METRICS["ferryman_tasks_total"]["outcome"]
+    assert len(set(colors.values())) == len(colors)

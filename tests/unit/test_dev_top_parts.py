@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from ferryman.cli.harmless import harmless, harmless_lines
 from ferryman.dev.top.cells import amount, fit, sparkline
 from ferryman.dev.top.columns import laid_out
 from ferryman.dev.top.details import by_name
@@ -18,7 +19,7 @@ from ferryman.dev.top.pace import Freshness, pause_s, says
 from ferryman.dev.top.samples import Samples
 from ferryman.dev.top.selection import Order, containing, ordered, selected, turn_of
 from ferryman.dev.top.tables import QueueRow, dead_columns, held_columns, queue_columns, worker_columns
-from ferryman.dev.top.words import harmless, harmless_lines, worker_name
+from ferryman.dev.top.words import worker_name
 from ferryman.glance import Glance
 from ferryman.inspector import Inspector, QueueStats
 from ferryman.overview import severity

@@ -25,6 +25,7 @@ from ferryman.dev.top.app import TopApp
 from ferryman.dev.top.confirm import Confirm
 from ferryman.link import Link
 from ferryman.protocol import Completion
+from ferryman.terms import Terms
 
 SNAPSHOTS = Path(__file__).parent / "snapshots/top"
 DOCUMENTATION = Path(__file__).parents[2] / "docs/top.md"
@@ -93,6 +94,21 @@ class Scene:
             await bench.run(bench.broker.announce())
         await self.clock.advance(3_000)
 
+    async def fill_lanes(self) -> None:
+        """One lane that a concurrency holds back, one that a rate does, and one that only waits for its turn."""
+        await self.emails.register("uid-1.worker.ab12cd", pod="emails-worker-5d9f4-x2k8q", timeout_ms=600_000)
+        await self.emails.run(
+            self.emails.policy.write({"lane_concurrency": 2, "lane_rate_count": 3, "lane_rate_ms": 60_000}, 1)
+        )
+        for lane, count in (("acme", 2_345), ("globex", 3), ("umbrella-corporation-of-raccoon-city", 14)):
+            terms = Terms(lane=lane).encode()
+            await self.emails.enqueue(*(f"{lane}-{n}" for n in range(count)), name="send", terms=terms)
+        held = await self.emails.fetch("uid-1.worker.ab12cd", 5)
+        completions = [Completion(task.id, task.token) for task in held if task.id.startswith("acme")]
+        await self.emails.run(self.emails.broker.complete("uid-1.worker.ab12cd", completions))
+        await self.emails.fetch("uid-1.worker.ab12cd", 1)
+        await self.emails.run(self.emails.broker.announce())
+
     async def fill_five_hundred(self) -> None:
         """As many queues, five of which have tasks and no worker."""
         for n in range(500):
@@ -122,7 +138,7 @@ def agrees(name: str, top: TopApp) -> None:
     assert text == (path.read_text(encoding="utf-8") if path.exists() else ""), f"{path} differs; see the test's head"
 
 
-@pytest.mark.parametrize("name", ["workers-120", "task-80"])
+@pytest.mark.parametrize("name", ["workers-120", "lanes-120", "task-80"])
 def test_the_documentation_shows_what_a_person_sees(name: str) -> None:
     picture = (SNAPSHOTS / f"{name}.txt").read_text(encoding="utf-8")
     assert f"```\n{picture}```" in DOCUMENTATION.read_text(encoding="utf-8"), f"docs/top.md shows another {name}.txt"
@@ -147,6 +163,27 @@ async def test_dead_tasks_with_their_errors(scene: Scene, size: tuple[int, int])
         await pilot.press("e")
         await until_shown(top, "Timeout")
         agrees(f"dead-{size[0]}", top)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_lanes_and_what_holds_them_back(scene: Scene, size: tuple[int, int]) -> None:
+    await scene.fill_lanes()
+    async with scene.top(size) as (top, pilot):
+        await until_shown(top, "emails")
+        await pilot.press("l")
+        await until_shown(top, "acme")
+        agrees(f"lanes-{size[0]}", top)
+
+
+async def test_a_queue_without_lanes_says_so(scene: Scene) -> None:
+    await scene.fill()
+    async with scene.top((80, 24)) as (top, pilot):
+        await until_shown(top, "emails")
+        await pilot.press("l")
+        await until_shown(top, "no tasks stand in lanes")
+        await pilot.press("enter")  # nothing to open
+        await pilot.press("w")
+        await until_shown(top, "news-2")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -92,6 +92,7 @@ def endings() -> Panels:
                 "crashed": "dark-red",
                 "requeued": "blue",
                 "parked": "purple",
+                "cancelled": "orange",
             },
         ),
         graph(

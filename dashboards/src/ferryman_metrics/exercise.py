@@ -64,7 +64,7 @@ def _operator() -> bytes:
     spec = {"redis": {"url": "redis://r:6379/0"}, "worker": {"image": "acme:1", "app": "acme.tasks"}}
     metadata = {"uid": "u", "namespace": NAMESPACE, "name": QUEUE, "generation": 1}
     tracked = Tracked.of({"metadata": metadata, "spec": spec})
-    tracked.reading = Reading(Inspector(QUEUE).stats().read([0] * 14), (), None, 0)
+    tracked.reading = Reading(Inspector(QUEUE).stats().read([0] * 16), (), None, 0)
     tracked.durability = Durability(True, "", "", memory_used_bytes=0, memory_max_bytes=0)
     metrics = OperatorMetrics({"u": tracked}, World())
     for reason in Reason:

@@ -1,4 +1,4 @@
-"""The fields of a TaskQueue, from the CRD's schema."""
+"""The fields of a TaskQueue and a TaskSchedule, from the CRDs' schemas."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,15 @@ from typing import Any
 
 import yaml
 
-CRD = Path(__file__).parents[3] / "manifests" / "crd.yaml"
+MANIFESTS = Path(__file__).parents[3] / "manifests"
+
+#: By what a field's path begins with: its CRD, and the part of it. `spec` and `status` alone are those of a TaskQueue.
+PARTS = {
+    "spec": ("crd.yaml", "spec"),
+    "status": ("crd.yaml", "status"),
+    "taskschedule.spec": ("crd-taskschedule.yaml", "spec"),
+    "taskschedule.status": ("crd-taskschedule.yaml", "status"),
+}
 
 Schema = dict[str, Any]
 
@@ -24,9 +32,10 @@ class Field:
 
 
 def fields(part: str) -> list[Field]:
-    """All fields of `spec` or `status`, depth first, in the order of the CRD."""
-    [version] = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"]
-    return list(_below(version["schema"]["openAPIV3Schema"]["properties"][part], part))
+    """All fields of one of PARTS, depth first, in the order of the CRD."""
+    file, below = PARTS[part]
+    [version] = yaml.safe_load((MANIFESTS / file).read_text(encoding="utf-8"))["spec"]["versions"]
+    return list(_below(version["schema"]["openAPIV3Schema"]["properties"][below], part))
 
 
 def _below(schema: Schema, path: str) -> Iterator[Field]:

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from ferryman_reference.fields import Field, fields
+from ferryman_reference.fields import PARTS, Field, fields
 
 PAGE = Path(__file__).parents[3] / "docs" / "operator.md"
 
 
 def written(text: str) -> str:
-    """`text` with the tables of spec and status. Raises ValueError when a mark is missing."""
-    for part in ("spec", "status"):
+    """`text` with the tables of each kind's spec and status. Raises ValueError when a mark is missing."""
+    for part in PARTS:
         begin, end = f"<!-- {part}: written by `make docs` -->\n", f"<!-- end of {part} -->\n"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"the page must have the lines {begin.strip()} and {end.strip()} once")
         before, rest = text.split(begin)
         _, after = rest.split(end)
-        text = f"{before}{begin}\n{_table(fields(part), with_defaults=part == 'spec')}\n{end}{after}"
+        text = f"{before}{begin}\n{_table(fields(part), with_defaults=part.endswith('spec'))}\n{end}{after}"
     return text
 
 

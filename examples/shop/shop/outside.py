@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ class Mail:
     async def send(self, to: str, subject: str, *, key: str) -> None:
         logger.info("mail to %s: %s (%s)", to, subject, key)
 
+    def readers(self) -> list[str]:
+        """Who wants the newsletter."""
+        return ["ada@example.com", "grace@example.com", "edsger@example.org"]
+
 
 class Bank:
     """Moves money. `key`: the same key twice is one payment."""
@@ -43,6 +48,19 @@ class Bank:
 
     async def refund(self, cents: int, *, key: str) -> None:
         logger.info("refunded %d cents (%s)", cents, key)
+
+
+class TiredBank(Bank):
+    """Answers when it is asked a second time: so there is a retry to be seen."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+
+    async def charge(self, cents: int, *, key: str) -> None:
+        if key not in self._asked:
+            self._asked.add(key)
+            raise TimeoutError("the bank does not answer")
+        await super().charge(cents, key=key)
 
 
 class Stock:
@@ -75,4 +93,5 @@ class Outside:
 @asynccontextmanager
 async def open_outside() -> AsyncGenerator[Outside]:
     """Once per worker process: open clients and pools here, and close them after the yield."""
-    yield Outside(Mail(), Bank(), Stock(), Carrier())
+    bank = TiredBank() if os.environ.get("SHOP_BANK") == "tired" else Bank()
+    yield Outside(Mail(), bank, Stock(), Carrier())

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import statistics
 
-from ferryman import Backoff, Context, Queue, Retry
+from ferryman import Backoff, Context, Limits, Queue, Retry
 from shop.orders import Order
 from shop.outside import CardDeclined, CarrierClosed, OutOfStock, Outside, open_outside
 
-queue = Queue("shop", lifespan=open_outside)
+#: Two letters at a time to one mail provider: see `newsletter`.
+queue = Queue("shop", lifespan=open_outside, limits=Limits(lane_concurrency=2))
 
 #: Gentle with a service that is down: 10 s, 20 s, 40 s, ... up to an hour.
 PATIENT = Backoff(initial_s=10, factor=2, max_s=3600)
@@ -70,10 +71,13 @@ async def ask_for_review(ctx: Context[Outside], number: int) -> None:
 
 
 @queue.task(run_in="process", timeout="20s")
-def render_invoice(order: Order) -> None:
-    """Burns a CPU, so it gets a process of its own, which is killed when it takes too long."""
+def render_invoice(order: Order) -> str:
+    """Burns a CPU, so it gets a process of its own, which is killed when it takes too long.
+
+    What it returns goes on to `send_invoice`: shop/web.py sends both as one workflow.
+    """
     lines = "\n".join(f"{line.count:4} x {line.sku}" for line in order.lines)
-    send_invoice.enqueue_sync(order.email, f"Invoice {order.number}\n{lines}\n{order.cents / 100:.2f} EUR")
+    return f"Invoice {order.number}\n{lines}\n{order.cents / 100:.2f} EUR"
 
 
 @queue.task(timeout="1m")
@@ -88,15 +92,31 @@ async def refund(ctx: Context[Outside], number: int, cents: int) -> None:
     await ctx.deps.bank.refund(cents, key=f"refund-{number}")
 
 
-@queue.task(name="newsletter.start")
-async def start_newsletter(ctx: Context[Outside], subject: str, readers: list[str]) -> None:
-    """One task that makes many: each reader has a task, so one bad address holds nobody up."""
-    await queue.enqueue_many(newsletter.task(reader, subject) for reader in readers)
+@queue.task(name="newsletter.start", cron="0 9 * * 4", tz="Europe/Berlin")
+async def start_newsletter(
+    ctx: Context[Outside], subject: str = "New this week", readers: list[str] | None = None
+) -> None:
+    """One task that makes many: each reader has a task, so one bad address holds nobody up.
+
+    The scheduler enqueues it on Thursdays at nine, without arguments; a person may at any time, with some. Their ids
+    are made of its own, so that a second run makes no second letter.
+    """
+    chosen = ctx.deps.mail.readers() if readers is None else readers
+    letters = (newsletter.options(id=f"{ctx.task_id}.{n}").task(to, subject) for n, to in enumerate(chosen))
+    await queue.enqueue_many(letters)
 
 
-@queue.task(name="newsletter.send", max_attempts=2)
+def provider(reader: str) -> str:
+    """Who keeps the reader's mailbox: ada@example.com -> example.com."""
+    return reader.rpartition("@")[2]
+
+
+@queue.task(name="newsletter.send", max_attempts=2, lane=provider)
 async def newsletter(ctx: Context[Outside], reader: str, subject: str) -> None:
-    """A handler's name in other languages and on the command line need not be its function's."""
+    """A lane for each mail provider: they take turns, and none of them gets more than two letters at a time.
+
+    A task's name in other languages and on the command line need not be its function's.
+    """
     await ctx.deps.mail.send(reader, subject, key=ctx.task_id)
 
 

@@ -10,9 +10,9 @@ from typing import Annotated
 from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel, PositiveInt
 
-from ferryman import BrokerError, Enqueued
+from ferryman import BrokerError, Enqueued, chain, previous
 from shop.orders import Order
-from shop.tasks import charge, refund, render_invoice
+from shop.tasks import charge, refund, render_invoice, send_invoice
 
 app = FastAPI(title="Shop")
 
@@ -26,11 +26,15 @@ class Accepted(BaseModel):
 
 @app.post("/orders", status_code=202)
 async def place_order(order: Order, idempotency_key: Annotated[str | None, Header()] = None) -> Accepted:
-    """The customer's idempotency key becomes the task's id, so a request that is sent twice is one task."""
+    """The customer's idempotency key becomes the task's id, so a request that is sent twice is one task.
+
+    The invoice is a workflow: rendered, then sent. Its id makes it one per order.
+    """
     sender = charge.options(id=idempotency_key) if idempotency_key else charge
     try:
         accepted = await sender.enqueue(order)
-        await render_invoice.enqueue(order)
+        invoice = (render_invoice.task(order), send_invoice.task(order.email, text=previous))
+        await chain(*invoice, id=f"invoice-{order.number}").enqueue()
     except BrokerError as error:
         raise HTTPException(503, "try again in a moment") from error
     return _answer(accepted)

@@ -15,6 +15,9 @@ class FakeMail(Mail):
     async def send(self, to: str, subject: str, *, key: str) -> None:
         self.sent[key] = (to, subject)
 
+    def readers(self) -> list[str]:
+        return ["ada@example.com", "bob@example.org"]
+
 
 class FakeBank(Bank):
     """Keeps payments by their key; `problems` are raised first, one per call."""

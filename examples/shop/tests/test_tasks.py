@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ferryman import InvalidTask, context
+from ferryman import InvalidTask, chain, context, previous
 from ferryman.testing import Tester
 from shop import tasks
 from shop.orders import Line, Order
@@ -83,10 +83,10 @@ async def test_a_parcel_is_looked_for_daily_and_then_a_review_is_asked_for_once(
 
 
 async def test_an_invoice_is_rendered_and_sent(ferryman: Tester, world: World) -> None:
-    await tasks.render_invoice.enqueue(ORDER)
+    await chain(tasks.render_invoice.task(ORDER), tasks.send_invoice.task(ORDER.email, text=previous)).enqueue()
     await ferryman.run_until_idle()
     [sending] = ferryman.completed(tasks.send_invoice)
-    assert sending.args["text"] == "Invoice 7\n   2 x tea\n12.50 EUR"
+    assert tasks.render_invoice(ORDER) == "Invoice 7\n   2 x tea\n12.50 EUR"
     assert world.mail.sent == {sending.id: ("ada@example.com", "Invoice 7")}
 
 
@@ -106,6 +106,31 @@ async def test_a_newsletter_is_a_task_for_each_reader(ferryman: Tester, world: W
     await ferryman.run_until_idle()
     assert [task.args["reader"] for task in ferryman.completed(tasks.newsletter)] == readers
     assert [to for to, _ in world.mail.sent.values()] == readers
+
+
+async def test_a_newsletter_that_is_begun_twice_is_sent_once(ferryman: Tester, world: World) -> None:
+    for deliveries in (1, 2):  # as if its worker had died at the end
+        begun = context(world.outside(), task_id="issue-7", deliveries=deliveries)
+        await tasks.start_newsletter(begun, "Sale!", ["b@example.com"])
+    assert len(ferryman.enqueued(tasks.newsletter)) == 1
+
+
+async def test_the_newsletter_comes_on_thursdays(ferryman: Tester, world: World) -> None:
+    await tasks.confirm.enqueue("ada@example.com", 7)
+    ferryman.advance("7d")
+    await ferryman.run_until_idle()
+    [thursday] = ferryman.completed(tasks.start_newsletter)
+    assert thursday.args == {}
+    assert len(ferryman.completed(tasks.newsletter)) == 2
+
+
+async def test_no_mail_provider_holds_up_the_readers_of_another(ferryman: Tester, world: World) -> None:
+    readers = [f"reader-{n}@large.example" for n in range(30)]
+    await tasks.start_newsletter.enqueue("Sale!", [*readers, "ada@small.example"])
+    runs = await ferryman.run_until_idle()
+    sent = [to for to, _ in world.mail.sent.values()]
+    assert len(runs) == 1 + 31
+    assert sent.index("ada@small.example") < 15
 
 
 async def test_a_refund_overtakes_what_waits(ferryman: Tester, world: World) -> None:

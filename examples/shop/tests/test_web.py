@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from httpx import ASGITransport, AsyncClient
 
+from ferryman import TaskState
 from ferryman.testing import Tester
 from shop import tasks
 from shop.orders import Line, Order
@@ -28,7 +29,9 @@ async def test_an_order_becomes_a_payment_and_an_invoice(web: AsyncClient, ferry
     [payment] = ferryman.enqueued(tasks.charge)
     assert payment.id == response.json()["task"]
     assert payment.called_with(Order(7, "ada@example.com", 1250, (Line("tea", 2),)))
-    assert len(ferryman.enqueued(tasks.render_invoice)) == 1
+    [rendering] = ferryman.enqueued(tasks.render_invoice)
+    [sending] = ferryman.enqueued(tasks.send_invoice)
+    assert (rendering.state, sending.state) == (TaskState.WAITING, TaskState.BLOCKED)
 
 
 async def test_a_request_that_is_sent_twice_is_one_payment(web: AsyncClient, ferryman: Tester) -> None:
@@ -38,6 +41,7 @@ async def test_a_request_that_is_sent_twice_is_one_payment(web: AsyncClient, fer
     assert first == {"task": "request-1", "created": True}
     assert second == {"task": "request-1", "created": False}
     assert len(ferryman.enqueued(tasks.charge)) == 1
+    assert len(ferryman.enqueued(tasks.render_invoice)) == 1
 
 
 async def test_a_refund_has_priority_and_is_asked_for_once(web: AsyncClient, ferryman: Tester) -> None:

@@ -21,9 +21,9 @@ from ferryman.errors import InvalidTask, NotReplicated, UnknownTask
 from ferryman.inspector import Inspector
 from ferryman.link import SyncLink
 from ferryman.manifest import TaskManifest
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.options import EnqueueOptions
 from ferryman.replication import DEFAULT_TIMEOUT, REPLICAS_AT_MOST, ReplicaWait
-from ferryman.task import Enqueued, NewTask
 from ferryman.uniqueness import UniqueFor
 
 T = TypeVar("T")

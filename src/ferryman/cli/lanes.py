@@ -7,8 +7,7 @@ import click
 from ferryman.cli.lookup import note_unknown
 from ferryman.cli.options import connected, json_option, queue_argument, redis_option
 from ferryman.cli.output import note, print_json, print_table
-from ferryman.lane_figures import LaneRow, read_lanes
-from ferryman.lanes import LINE
+from ferryman.lane_figures import LaneRow, lane_name, read_lanes, running, starts
 
 _HEADINGS = ("LANE", "BLOCKED", "WAITING", "RUNNING", "STARTS", "WAITS FOR")
 
@@ -46,11 +45,4 @@ def lanes(queue: str, limit: int, redis_url: str | None, as_json: bool) -> None:
 
 
 def _row(row: LaneRow) -> tuple[object, ...]:
-    running = "-" if row.running is None else _of(row.running, row.concurrency)
-    starts = _of(row.starts, row.rate_count) if row.rate_count else "-"
-    name = "* (all tasks)" if row.lane == LINE else row.lane
-    return (name, row.blocked, row.waiting, running, starts, row.waits_for)
-
-
-def _of(count: int, most: int) -> str:
-    return f"{count}/{most}"
+    return (lane_name(row), row.blocked, row.waiting, running(row), starts(row), row.waits_for)

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from ferryman.cli.harmless import harmless
+
 
 def print_json(value: Any) -> None:
     """One JSON document; non-ASCII text stays readable."""
@@ -17,8 +19,8 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: Sequence[str] = ()) -> None:
-    """Columns as wide as their content; those named in `numeric` stand at the right."""
-    lines = [list(headings), *([str(cell) for cell in row] for row in rows)]
+    """Columns as wide as their content; those named in `numeric` stand at the right. A terminal obeys none of it."""
+    lines = [list(headings), *([harmless(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ferryman.cli.failure import CommandFailed
+from ferryman.cli.harmless import harmless, harmless_lines
 from ferryman.cli.options import connected, json_option, queue_argument, redis_option, task_id_argument
 from ferryman.cli.output import duration, print_json, print_table
 from ferryman.cli.workflow import brief
@@ -76,9 +77,9 @@ def _print(task: Task) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        click.echo(f"  {name.ljust(width)}  {text}")
+        click.echo(f"  {name.ljust(width)}  {harmless(text)}")
     for crash in evidence:
-        click.echo(f"  {'crash'.ljust(width)}  {json.dumps(crash, ensure_ascii=False)}")
+        click.echo(f"  {'crash'.ljust(width)}  {harmless(json.dumps(crash, ensure_ascii=False))}")
     if history:
         click.echo()
         print_table(
@@ -87,7 +88,7 @@ def _print(task: Task) -> None:
             numeric=("ATTEMPT", "RAN"),
         )
     if error:
-        click.echo("\n" + click.style(str(error).rstrip(), fg="red"))
+        click.echo("\n" + click.style(harmless_lines(str(error).rstrip()), fg="red"))
 
 
 def _taken(binds: dict[str, str | list[str]]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from ferryman.call import Call
 from ferryman.inspector import Inspector
 from ferryman.link import Link, SyncLink
-from ferryman.task import Enqueued, Task
+from ferryman.new_task import Enqueued
+from ferryman.task import Task
 from ferryman.testing.clock import load_timed
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, ParamSpec
 
+from ferryman.arguments import encode_json
 from ferryman.handler import AnyHandler, Handler
 from ferryman.options import TaskOptions
 from ferryman.task import Task, TaskState
@@ -17,7 +18,8 @@ P = ParamSpec("P")
 @dataclass(frozen=True, slots=True)
 class SeenTask(Generic[P]):
     """One task. `args` is what it was enqueued with, by parameter name, as its handler gets it: decoded from the JSON
-    to the types of the annotations (without the handler: as plain JSON values).
+    to the types of the annotations (without the handler: as plain JSON values). Of a workflow's node, a parameter
+    that takes another's result is there as soon as that result is.
 
     `state` is None when Redis has nothing of it any more, as after a cancel.
     """
@@ -41,19 +43,33 @@ class SeenTask(Generic[P]):
     def called_with(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether it was enqueued with just these arguments. Type checkers check them as they check `enqueue`'s.
 
+        `previous` and `node.result` are equal to whatever result the parameter takes.
+
         Raises TypeError when its handler is not known here, and InvalidTask for arguments that don't fit it.
         """
         if self.handler is None:
             raise TypeError(f"no handler named {self.name!r} is known here; compare .args")
-        return self.handler.decode_args(self.handler.task(*args, **kwargs).task.args) == self.args
+        item = self.handler.task(*args, **kwargs)
+        if not item.binds.keys() <= (self.options.binds or {}).keys():
+            return False
+        given = self.handler.decode_args(item.task.args, without=item.binds)
+        return given == {name: value for name, value in self.args.items() if name not in item.binds}
 
 
-def see(enqueued: Task, present: Task | None, handler: Handler[P, ..., Any] | None) -> SeenTask[P]:
-    """What was recorded when it was enqueued, and where it is at present."""
+def see(
+    enqueued: Task, present: Task | None, taken: dict[str, Any], handler: Handler[P, ..., Any] | None
+) -> SeenTask[P]:
+    """What was recorded when it was enqueued, the results that it has `taken`, and where it is at present."""
     now = present or enqueued
     # A debounced task takes over the arguments of a later enqueue; once it has completed Redis keeps none.
     encoded = now.args or enqueued.args
-    args: dict[str, Any] = json.loads(encoded) if handler is None else handler.decode_args(encoded)
+    options = TaskOptions.decode(enqueued.options)
+    args: dict[str, Any] = json.loads(encoded)
+    if taken:
+        args |= taken
+        encoded = encode_json(args)
+    if handler is not None:
+        args = handler.decode_args(encoded, without=options.binds or ())
     return SeenTask(
         id=enqueued.id,
         queue=enqueued.queue,
@@ -64,7 +80,7 @@ def see(enqueued: Task, present: Task | None, handler: Handler[P, ..., Any] | No
         priority=enqueued.priority,
         unique=enqueued.unique,
         run_at=datetime.fromtimestamp(now.run_at_ms / 1_000, UTC) if now.state is TaskState.DELAYED else None,
-        options=TaskOptions.decode(enqueued.options),
+        options=options,
         error=now.error,
         result=_result(now, handler),
         progress=json.loads(now.progress) if now.progress else None,

@@ -24,6 +24,7 @@ from ferryman.testing.almanac import AT_MOST as OCCURRENCES_AT_MOST
 from ferryman.testing.almanac import Almanac
 from ferryman.testing.clock import Clock, load_timed
 from ferryman.testing.recording_links import RecordingLink, RecordingSyncLink
+from ferryman.testing.records import Records, results_taken
 from ferryman.testing.rehearsal import Rehearsal, find_rehearsal
 from ferryman.testing.run import Run
 from ferryman.testing.seen_task import SeenTask, see
@@ -47,7 +48,7 @@ class Tester:
     def __init__(self, server: Server | None = None) -> None:
         self._server = server or _fake_redis()
         self._clock = Clock()
-        self._recorded: list[Task] = []
+        self._records = Records()
         self._lifespans: dict[Queue, Callable[[], AbstractAsyncContextManager[Any]]] = {}
         self._strikes = Strikes()
         self._link: SyncLink
@@ -59,7 +60,7 @@ class Tester:
         self._link = SyncLink(self._server.sync_client(), load_timed)
         self._exits.callback(self._link.close)
         self._link.run(self._clock.set())
-        record = self._recorded.append
+        record = self._records.add
         self._almanac = Almanac(self._link, self._clock, record)
         self._exits.enter_context(
             pools.replaced(
@@ -83,9 +84,11 @@ class Tester:
 
         `task` chooses those of one handler, or of a name when the handler lives in another repository.
         """
-        chosen = [r for r in self._recorded if task is None or _is_of(r, task)]
+        self._records.look_for_compensations(self._link)
+        chosen = [r for r in self._records.tasks if task is None or _is_of(r, task)]
         present = self._link.run_all([Inspector(r.queue).get(r.id) for r in chosen])
-        return [see(r, now, _handler_of(r, task)) for r, now in zip(chosen, present, strict=True)]
+        taken = results_taken(self._link, chosen)
+        return [see(*one, _handler_of(one[0], task)) for one in zip(chosen, present, taken, strict=True)]
 
     @overload
     def waiting(self, task: Handler[P, ..., Any]) -> list[SeenTask[P]]: ...
@@ -210,7 +213,7 @@ class Tester:
         return [seen for seen in self.enqueued(task) if seen.state is state]
 
     def _queue_names(self) -> list[str]:
-        return list(dict.fromkeys(task.queue for task in self._recorded))
+        return list(dict.fromkeys(task.queue for task in self._records.tasks))
 
     def _queues(self) -> Iterator[Queue]:
         """The queues that have tasks, and handlers in this process."""
@@ -230,6 +233,7 @@ class Tester:
                     if queue not in rehearsals:
                         life = self._life(queue, in_this_thread)
                         rehearsals[queue] = await lives.enter_async_context(life)
+                    self._records.look_for_compensations(self._link)
                     if (run := await rehearsals[queue].run_next()) is not None:
                         runs.append(run)
                 if len(runs) == before:

@@ -47,7 +47,8 @@ class Forward:
             text=True,
         )
         threading.Thread(target=self._read, args=(process, started), daemon=True).start()
-        if started.wait(timeout=20) and process.poll() is None:
+        # Its output also ends when it gives up, a moment before the process does.
+        if started.wait(timeout=20) and any(map(_READY.search, self._said)):
             self._process = process
             return True
         process.kill()

@@ -1,4 +1,4 @@
-"""The screen: a list of queues, the chosen one's workers or dead tasks below it, and the control panel's keys.
+"""The screen: a list of queues, the chosen one's workers, dead tasks or lanes below it, and the control panel's keys.
 
 One reading at a time, in the background, so that keys work while a slow link is waited for; what was read last stays
 on the screen, with its age. A key works on the queue under the cursor.
@@ -63,6 +63,7 @@ class TopApp(ControlPanel):
         Binding("s", "sort", "Sort"),
         Binding("w", "pane('workers')", "Workers"),
         Binding("e", "pane('dead')", "Dead tasks"),
+        Binding("l", "pane('lanes')", "Lanes"),
     ]
 
     def __init__(
@@ -247,7 +248,7 @@ class TopApp(ControlPanel):
         self._wake.set()
 
     def action_pane(self, name: str) -> None:
-        """Workers or dead tasks in the lower list."""
+        """Workers, dead tasks or lanes in the lower list."""
         self._pane = Pane(name)
         self._details.focus()
         self._show()

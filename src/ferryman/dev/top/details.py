@@ -1,6 +1,6 @@
-"""Details: the lower list as a table: the chosen queue's workers and what they hold, or its dead tasks.
+"""Details: the lower list as a table: the chosen queue's workers and what they hold, its dead tasks, or its lanes.
 
-Keys are `w:<worker>` and `t:<task>`; `more:` ends a list that is longer than what was read.
+Keys are `w:<worker>`, `t:<task>` and `l:<lane>`; `more:` ends a list that is longer than what was read.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from ferryman.dev.top.columns import by_width
 from ferryman.dev.top.readings import Pane, Reading
 from ferryman.dev.top.rows import Table, nothing
-from ferryman.dev.top.tables import dead_columns, held_columns, worker_columns
+from ferryman.dev.top.tables import dead_columns, held_columns, lane_columns, worker_columns
 from ferryman.glance import Glances
+from ferryman.lane_figures import LaneFigures
 from ferryman.workers import WorkerRow
 
 _MORE = "more:"
 _WORKERS = by_width(worker_columns())
 _HELD = by_width(held_columns())
 _DEAD = by_width(dead_columns())
+_LANES = by_width(lane_columns())
 
 
 def worker_of(key: str | None, before: str | None) -> str | None:
@@ -32,7 +34,11 @@ def task_of(key: str | None) -> str | None:
 
 def tabs(pane: Pane, workers: int | None, dead: int | None) -> str:
     """What the lower list shows, and the key for what it could show."""
-    names = {Pane.WORKERS: ("w", f"workers {_count(workers)}"), Pane.DEAD: ("e", f"dead {_count(dead)}")}
+    names = {
+        Pane.WORKERS: ("w", f"workers {_count(workers)}"),
+        Pane.DEAD: ("e", f"dead {_count(dead)}"),
+        Pane.LANES: ("l", "lanes"),
+    }
     return "   ".join(f"[{name}]" if one is pane else f"{key} {name}" for one, (key, name) in names.items())
 
 
@@ -44,6 +50,8 @@ def details(pane: Pane, reading: Reading | None, chosen: str | None, worker: str
         return nothing("reading…")
     if pane is Pane.DEAD:
         return _dead(reading.dead)
+    if pane is Pane.LANES:
+        return _lanes(reading.lanes)
     return _workers(reading, worker)
 
 
@@ -86,6 +94,19 @@ def _dead(dead: Glances | None) -> Table:
 
     keys = [*tasks, *([_MORE] if more else [])]
     return Table(keys, lambda width: _DEAD(width).heading(), line, "no dead tasks")
+
+
+def _lanes(figures: LaneFigures | None) -> Table:
+    if figures is None:
+        return nothing("the lanes can't be read")
+    rows = {f"l:{row.lane}": row for row in figures.busiest}
+    more = figures.lanes - len(rows)
+
+    def line(key: str, width: int) -> str:
+        return f"and {more:,} more" if key == _MORE else _LANES(width).line(rows[key])
+
+    keys = [*rows, *([_MORE] if more > 0 else [])]
+    return Table(keys, lambda width: _LANES(width).heading(), line, "no tasks stand in lanes")
 
 
 def _count(number: int | None) -> str:

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 _FOOT: Final = (
-    *("? keys", "q quit", "/ filter", "s sort", "w workers", "e dead", "5 add", "d delayed", "h hold"),
-    *("v revive", "r reset", "x crash", "Enter open"),
+    *("? keys", "q quit", "/ filter", "s sort", "w workers", "e dead", "l lanes", "5 add", "d delayed"),
+    *("h hold", "v revive", "r reset", "x crash", "Enter open"),
 )
 
 _HELP: Final = """\
@@ -30,6 +30,7 @@ The chosen queue
   w         workers; the chosen
             one with what it holds
   e         dead tasks and errors
+  l         lanes: what holds them
   Enter     a task in full
   Tab, Esc  back to the queues
 

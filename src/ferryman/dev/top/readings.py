@@ -15,6 +15,7 @@ from ferryman.call import Call
 from ferryman.errors import BrokerError, InvalidTask
 from ferryman.glance import Glances
 from ferryman.inspector import Inspector, QueueStats, queues_counted, queues_known
+from ferryman.lane_figures import LaneFigures, read_lanes
 from ferryman.link import Link
 from ferryman.task import check_queue_name
 from ferryman.workers import WorkerRegistry, WorkerRow
@@ -27,6 +28,8 @@ WORKERS_AT_MOST: Final = 100
 HELD_AT_MOST: Final = 10
 #: Dead tasks listed, the newest.
 DEAD_AT_MOST: Final = 100
+#: Lanes listed, those in which most tasks stand.
+LANES_AT_MOST: Final = 100
 
 
 class Pane(Enum):
@@ -34,6 +37,7 @@ class Pane(Enum):
 
     WORKERS = "workers"
     DEAD = "dead"
+    LANES = "lanes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything at about one moment. `workers`, `held` and `dead` are the chosen queue's, where the view has them."""
+    """Everything at about one moment. From `workers` on: of the chosen queue, what the view has of it."""
 
     view: View
     known: int  # queues
@@ -60,6 +64,7 @@ class Reading:
     workers: Sequence[WorkerRow] | None = None
     held: Glances | None = None
     dead: Glances | None = None
+    lanes: LaneFigures | None = None
 
 
 async def read(link: Link, view: View) -> Reading:
@@ -90,6 +95,8 @@ def _details(view: View) -> dict[str, Call[Any]]:
         return {}
     if view.pane is Pane.DEAD:
         return {"dead": Inspector(view.chosen).dead(min(view.dead_at_most, DEAD_AT_MOST))}
+    if view.pane is Pane.LANES:
+        return {"lanes": read_lanes(view.chosen, LANES_AT_MOST)}
     calls: dict[str, Call[Any]] = {"workers": WorkerRegistry(view.chosen).list(WORKERS_AT_MOST)}
     if view.worker is not None:
         calls["held"] = Inspector(view.chosen).held(view.worker, HELD_AT_MOST)

@@ -1,17 +1,20 @@
-"""Tables: what stands in the columns of queues, workers, held tasks and dead tasks. Pure."""
+"""Tables: what stands in the columns of queues, workers, held tasks, dead tasks and lanes. Pure."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ferryman.cli.figures import oldest_waiting
+from ferryman.cli.harmless import harmless
 from ferryman.cli.output import duration
 from ferryman.dev.top.cells import amount, sparkline
 from ferryman.dev.top.columns import Column
 from ferryman.dev.top.samples import Samples
-from ferryman.dev.top.words import first_line, harmless, run_of, worker_name, worker_state
+from ferryman.dev.top.words import first_line, run_of, worker_name, worker_state
 from ferryman.glance import Glance
 from ferryman.inspector import QueueStats
+from ferryman.lane_figures import LaneRow, lane_name, running, starts
 from ferryman.overview import remarks, severity
 from ferryman.workers import WorkerRow
 
@@ -86,6 +89,24 @@ def dead_columns() -> list[Column[Glance]]:
         Column("RUNS", 4, lambda task, _: str(task.attempt + task.crashes), 5),
         Column("ERROR", 14, lambda task, _: first_line(task.error), 0, right=False, most=_WIDE),
     ]
+
+
+def lane_columns() -> list[Column[LaneRow]]:
+    """The lanes of a queue, as `ferryman lanes` prints them."""
+    return [
+        Column("LANE", 12, lambda row, _: harmless(lane_name(row)), 0, right=False, most=40),
+        Column("BLOCKED", 7, lambda row, _: amount(row.blocked), 1),
+        Column("WAITING", 7, lambda row, _: amount(row.waiting), 3),
+        Column("RUNNING", 7, lambda row, _: running(row), 4),
+        Column("STARTS", 9, lambda row, _: starts(row), 5, most=11),
+        Column("WAITS FOR", 9, waits_for, 2, right=False, most=60),
+    ]
+
+
+def waits_for(row: LaneRow, width: int) -> str:
+    """What holds a lane back: in full, or where that does not fit, what kind of thing it is."""
+    full = row.waits_for
+    return full if len(full) <= width else re.split("[:,]", full, maxsplit=1)[0]
 
 
 def needs_a_look(row: QueueRow) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from ferryman.cli.harmless import harmless, harmless_lines
 from ferryman.cli.output import duration
-from ferryman.dev.top.words import harmless, harmless_lines
 from ferryman.task import Task
 from ferryman.task_view import progress_text, task_view
 
