@@ -10,7 +10,7 @@ from ferryman.call import Call, command
 from ferryman.glance import ERROR_BYTES, Glances, read_glances
 from ferryman.history import read_history
 from ferryman.keys import QUEUES, Keys
-from ferryman.manifest import TaskManifest
+from ferryman.manifest import KnownVersion, TaskManifest
 from ferryman.task import Task, TaskState, check_queue_name
 
 T = TypeVar("T")
@@ -53,6 +53,8 @@ class QueueStats:
     lanes_held_back: int = 0  # lanes with tasks that a limit keeps there
     ready: int = 0  # of the blocked: those that stand in their lane only because it is not their turn yet
     expired: int = 0  # of the discarded: those whose deadline passed before a worker ran them
+    protocol: int = 0  # that its data is in; 0 = nobody has come yet
+    refused_protocol: int = 0  # of a worker that was refused in the last ten minutes; 0 = none was
 
     @property
     def runs(self) -> int:
@@ -109,6 +111,14 @@ class Inspector:
         """What the workers said of one task."""
         return command("HGET", self.keys.manifest, task, read=_one_manifest)
 
+    def task_names(self) -> Call[list[str]]:
+        """Names of the tasks in the manifest: all that a worker of the queue has ever said it can run."""
+        return command("HKEYS", self.keys.manifest, read=lambda reply: sorted(name.decode() for name in reply))
+
+    def versions(self, task: str) -> Call[list[KnownVersion]]:
+        """What each version of the app, at work now or within the last hour, says of one task; those that know it."""
+        return Call("versions", (self.keys.versions, self.keys.workers, self.keys.worker_prefix), (task,), _versions)
+
     def _glances(self, ids: str, state: TaskState, offset: int, limit: int) -> Call[Glances]:
         return Call("glance", (ids, self.keys.task), (state.value, offset, limit, ERROR_BYTES), read_glances)
 
@@ -128,7 +138,8 @@ class Inspector:
     def _stats(self, reply: Any) -> QueueStats:
         now, waiting, delayed, active, dead, workers = map(int, reply[:6])
         orphaned, due_soon, next_due, oldest, hold, policy, blocked, held_back = map(int, reply[6:14])
-        counters = {reply[i].decode(): int(float(reply[i + 1])) for i in range(14, len(reply), 2)}
+        protocol, refused = map(int, reply[14:16])
+        counters = {reply[i].decode(): int(float(reply[i + 1])) for i in range(16, len(reply), 2)}
         enqueued, completed, discarded = (counters.get(name, 0) for name in ("enqueued", "completed", "discarded"))
         return QueueStats(
             queue=self.queue,
@@ -160,6 +171,8 @@ class Inspector:
             lanes_held_back=max(0, held_back),
             ready=max(0, counters.get("ready", 0)),
             expired=counters.get("expired", 0),
+            protocol=protocol,
+            refused_protocol=refused,
         )
 
 
@@ -179,6 +192,10 @@ def _manifest(reply: Any) -> dict[str, TaskManifest]:
 
 def _one_manifest(reply: Any) -> TaskManifest | None:
     return None if reply is None else TaskManifest.decode(reply)
+
+
+def _versions(reply: Any) -> list[KnownVersion]:
+    return [KnownVersion(TaskManifest.decode(entry), bool(living)) for entry, living in reply]
 
 
 def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:

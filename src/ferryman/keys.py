@@ -124,6 +124,12 @@ class Keys:
         return self._prefix + "manifest"
 
     @cached_property
+    def versions(self) -> str:
+        """HASH of the app's versions, by a digest of their manifests: `<digest>` -> when a worker of it last registered
+        (epoch ms), `<digest>:<task name>` -> JSON as in `manifest`."""
+        return self._prefix + "versions"
+
+    @cached_property
     def schedules(self) -> str:
         """HASH: `operator` -> JSON of all TaskSchedules, `code:<version>` -> JSON of those in an app's code,
         `code` -> the version that counts."""

@@ -53,6 +53,14 @@ class TaskManifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """What one version of an app says of a task. `living`: a worker of it is there; else one was of late."""
+
+    task: TaskManifest
+    living: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All tasks of one queue that an app's workers can run, by name."""
 
@@ -67,6 +75,13 @@ class Manifest:
         """Each task's name with its JSON, in the order of the names."""
         for name in sorted(self.tasks):
             yield name, self.tasks[name].encode()
+
+    def digest(self) -> str:
+        """Of all that is published: workers with the same one can run the same tasks."""
+        digest = hashlib.sha256()
+        for name, entry in self.encoded():
+            digest.update(f"{name}\n".encode() + entry + b"\n")
+        return digest.hexdigest()[:16]
 
     def encoded_schedules(self) -> tuple[str, bytes]:
         """The version of the code's schedules, and these as JSON."""

@@ -69,6 +69,7 @@ class WorkerRow:
     version: str
     timeout_ms: int
     left_ms: int  # of its promise, at this look; below 0 when it has passed
+    protocol: int = 0  # 0 = it did not say
 
 
 class WorkerRegistry:
@@ -86,10 +87,22 @@ class WorkerRegistry:
             *(worker.pod, worker.concurrency, worker.app, worker.version),
             *manifest.encoded_schedules(),
             manifest.limits.encode(),
+            manifest.digest(),
             *(word for name, entry in manifest.encoded() for word in (name, entry)),
         )
-        keys = (k.workers, k.worker(worker.id), k.slots, k.manifest, k.config, k.schedules)
+        keys = (
+            *(k.workers, k.worker(worker.id), k.slots, k.manifest, k.config, k.schedules),
+            *(k.versions, k.worker_prefix),
+        )
         return Call("register", keys, args, _registered)
+
+    def speak(self) -> Call[int]:
+        """The scheduler's word on the protocol: raises the queue's number to its own; returns the one that counts.
+
+        Raises ProtocolMismatch when the data, or a registered worker, is more than one away.
+        """
+        keys = (self.keys.config, self.keys.workers, self.keys.worker_prefix)
+        return Call("speak", keys, (PROTOCOL,), _spoken)
 
     def beat(self, worker: str, timeout_ms: int) -> Call[Beat]:
         """Move the deadline to `timeout_ms` from now; does nothing for a worker that was declared dead."""
@@ -167,6 +180,12 @@ def _registered(reply: Any) -> Registered:
     return Registered(None, dict(zip(words[::2], words[1::2], strict=True)), int(reply[1]))
 
 
+def _spoken(reply: Any) -> int:
+    if reply[0] != b"ok":
+        raise ProtocolMismatch(PROTOCOL, int(reply[1]), worker=reply[0] == b"worker")
+    return int(reply[1])
+
+
 def _beat(reply: Any) -> Beat:
     registered, active, hold, draining, generation, now, cancelled = map(int, reply)
     return Beat(bool(registered), active, bool(hold), bool(draining), generation, now, cancelled)
@@ -195,6 +214,7 @@ def _rows(reply: Any) -> list[WorkerRow]:
             version=row[8].decode(),
             timeout_ms=_number(row[9]),
             left_ms=_number(row[1]) - now,
+            protocol=_number(row[10]),
         )
         for row in reply[1:]
     ]

@@ -12,7 +12,7 @@ from ferryman_operator.autoscaler import Reason
 from ferryman_operator.conditions import Findings, conditions
 from ferryman_operator.pause import ANNOTATIONS
 from ferryman_reference import PAGE, written
-from ferryman_reference.fields import fields
+from ferryman_reference.fields import PARTS, fields
 
 ROOT = Path(__file__).parents[2]
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -64,8 +64,8 @@ def test_a_page_without_marks_is_an_error() -> None:
 
 
 def test_the_tables_have_every_field() -> None:
-    paths = [field.path for part in ("spec", "status") for field in fields(part)]
-    assert len(paths) > 60
+    paths = [field.path for part in PARTS for field in fields(part)]
+    assert len(paths) > 90
     assert [path for path in paths if TEXT.count(f"| `{path}` |") != 1] == []
 
 
@@ -81,6 +81,21 @@ def test_the_reasons_are_found() -> None:
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_is_explained(reason: str) -> None:
     assert f"| `{reason}`" in TEXT
+
+
+def schedule_troubles() -> set[str]:
+    """Reasons that schedules.py pairs with a sentence."""
+    tree = ast.parse((ROOT / "operator/src/ferryman_operator/schedules.py").read_text(encoding="utf-8"))
+    pairs = [node.elts[0] for node in ast.walk(tree) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
+    words = [first.value for first in pairs if isinstance(first, ast.Constant)]
+    return {word for word in words if isinstance(word, str) and re.fullmatch(r"[A-Z][A-Za-z]+", word)}
+
+
+def test_every_reason_of_a_schedule_is_explained_in_its_section() -> None:
+    section = TEXT.partition("\n### Ready of a TaskSchedule\n")[2].partition("\n### ")[0]
+    told = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert {"QueueNotFound", "QueueNotReady", "SchedulerNotReady"} <= schedule_troubles()
+    assert told == schedule_troubles() | {"Scheduled", "Suspended", "InvalidSpec"}
 
 
 @pytest.mark.parametrize("annotation", ANNOTATIONS)

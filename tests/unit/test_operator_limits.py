@@ -11,7 +11,7 @@ from ferryman.inspector import Inspector
 
 
 def test_what_a_limit_blocks_is_no_backlog_and_what_waits_for_its_turn_is() -> None:
-    stats = replace(Inspector("q").stats().read([0] * 14), waiting=10, blocked=1_000, ready=40)
+    stats = replace(Inspector("q").stats().read([0] * 16), waiting=10, blocked=1_000, ready=40)
     reading = Reading(stats, (), None, 1.0)
 
     assert reading.counters().arrived == 50

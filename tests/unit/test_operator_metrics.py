@@ -18,7 +18,7 @@ from ferryman.inspector import Inspector
 
 URL = "redis://r:6379/0"
 STATS = replace(
-    Inspector("emails").stats().read([0] * 14),
+    Inspector("emails").stats().read([0] * 16),
     waiting=11,
     dead=12,
     oldest_waiting_s=13.5,

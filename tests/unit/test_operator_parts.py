@@ -18,7 +18,8 @@ from ferryman_operator.world import Kind, World
 
 from ferryman.errors import BrokerRefused, BrokerUnavailable, ProtocolMismatch
 from ferryman.inspector import Inspector
-from ferryman.link import Link, translate
+from ferryman.link import Link
+from ferryman.refusals import translate
 from ferryman.settings import BadSetting
 from ferryman.wire import NotAdmitted, Refusal
 

@@ -15,9 +15,11 @@ from ferryman_operator.schedules import Schedules
 from ferryman_operator.spec import SpecError
 from ferryman_operator.world import Kind
 
+from ferryman.manifest import Manifest, TaskManifest
 from ferryman.occurrences import Dst
 from ferryman.schedule import Misfire, Overlap, Schedule
 from ferryman.timetable import Timetable
+from ferryman.workers import WorkerInfo, WorkerRegistry
 
 FULL = {
     "queueRef": {"name": "q"},
@@ -245,3 +247,26 @@ async def test_one_whose_redis_is_away_says_so(stage: Stage) -> None:
     await stage.settled(schedules)
     assert stage.ready() == "False Timeout"
     assert stage.status()["nextFireTime"], "what was known stays"
+
+
+async def test_a_task_that_no_worker_has_ever_known_is_told_of(stage: Stage) -> None:
+    """It would be fired, parked and dead, night after night."""
+
+    def known() -> dict[str, Any]:
+        return next(one for one in stage.status()["conditions"] if one["type"] == "TaskKnown")
+
+    stage.write(cron="0 7 * * *", task="reprot")
+    await stage.turn()
+    assert (known()["status"], known()["reason"]) == ("Unknown", "NoManifest")
+
+    info = WorkerInfo("w", "", "", 60_000, 1_000, 1, "app", "1")
+    manifest = Manifest("app", {"report": TaskManifest("report")})
+    await stage.link.run(WorkerRegistry("q").register(info, manifest))
+    await stage.turn()
+    assert (known()["status"], known()["reason"]) == ("False", "UnknownTask")
+    assert "did you mean 'report'?" in known()["message"]
+    assert stage.ready() == "True Scheduled", "it is fired all the same"
+
+    stage.write(cron="0 7 * * *", task="report")
+    await stage.turn()
+    assert (known()["status"], known()["reason"]) == ("True", "Known")

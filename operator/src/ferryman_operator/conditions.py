@@ -36,6 +36,8 @@ class Findings:
     ready_workers: int = 0
     trouble: str = ""  # why workers do not start
     schedules: bool = True  # whether the scheduler is ready
+    discord: tuple[str, str] | None = None  # reason and message: who speaks a protocol too far from the others'
+    protocol: int = 0  # that the queue's data is in; 0 = not measured, or nobody has come yet
 
 
 def conditions(found: Findings) -> list[Condition]:
@@ -47,6 +49,7 @@ def conditions(found: Findings) -> list[Condition]:
         _policy_synced(found),
         _scaling_active(found),
         _paused(found),
+        _protocol_agreed(found),
     ]
     return [_ready(found, parts), *parts]
 
@@ -165,6 +168,17 @@ def _paused(found: Findings) -> Condition:
             found.generation, "Paused", "True", "ScalingPaused", f"{found.pause.sentence}; tasks are handed out"
         )
     return condition(found.generation, "Paused", "False", "Running", "tasks are handed out")
+
+
+def _protocol_agreed(found: Findings) -> Condition:
+    if found.discord:
+        return condition(found.generation, "ProtocolAgreed", "False", *found.discord)
+    if found.decision is None:
+        return condition(found.generation, "ProtocolAgreed", "Unknown", "NotKnown", "the queue was not measured")
+    message = f"the queue speaks protocol {found.protocol}, and all who work on it understand that"
+    if not found.protocol:
+        message = "nobody has come yet whose protocol could differ"
+    return condition(found.generation, "ProtocolAgreed", "True", "Agreed", message)
 
 
 def condition(generation: int, name: str, status: str, reason: str, message: str) -> Condition:

@@ -12,6 +12,7 @@ from ferryman_operator import finalizer, names, status, story
 from ferryman_operator.backlog import Reading, Unmeasured
 from ferryman_operator.cluster import Cluster, ClusterError, NotFound, NotLeading
 from ferryman_operator.conditions import Condition, Findings, conditions
+from ferryman_operator.discord import discord
 from ferryman_operator.drain import STARTING_S
 from ferryman_operator.events import Events
 from ferryman_operator.pods import Pod
@@ -139,6 +140,8 @@ class Reporter:
             pause=tracked.pause,
             ready_workers=_ready_replicas(deployment),
             schedules=_ready_replicas(scheduler) > 0,
+            discord=discord(reading) if isinstance(reading, Reading) else None,
+            protocol=reading.stats.protocol if isinstance(reading, Reading) else 0,
             trouble=troubles[0] if troubles else _replica_failure(deployment),
         )
 

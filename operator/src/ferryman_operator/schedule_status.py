@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ferryman.due import next_fire
+from ferryman.manifest import nearest
 from ferryman.schedule import Schedule
 from ferryman.timetable import Entry
 from ferryman_operator.conditions import Condition, condition, condition_of, merged
@@ -31,6 +32,7 @@ class Finding:
     trouble: tuple[str, str] | None = None
     entry: Entry | None = None
     now_ms: int = 0
+    tasks: Sequence[str] | None = None  # names that a worker of the queue has ever known; None when not asked
 
 
 def build(old: Mapping[str, Any], found: Finding, now: datetime) -> dict[str, Any]:
@@ -59,7 +61,17 @@ def patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | No
 
 
 def story(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Told]:
-    """What is worth an event: trouble, its end, and suspensions."""
+    """What is worth an event: trouble, its end, suspensions, and a task that nobody knows."""
+    return [*_ready_story(old, new), *_task_story(condition_of(old, "TaskKnown"), condition_of(new, "TaskKnown"))]
+
+
+def _task_story(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Told]:
+    if was.get("status") == now.get("status") or "False" not in (was.get("status"), now.get("status")):
+        return []
+    return [Told(WARNING if now["status"] == "False" else NORMAL, now["reason"], now["message"])]
+
+
+def _ready_story(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Told]:
     was, now = condition_of(old, "Ready"), condition_of(new, "Ready")
     if (was.get("status"), was.get("reason")) == (now["status"], now["reason"]):
         return []
@@ -84,7 +96,20 @@ def _conditions(found: Finding) -> list[Condition]:
             ready = condition(
                 found.generation, "Ready", "True", "Scheduled", f"the scheduler fires it: {_when(found.schedule)}"
             )
-    return [ready, spec_valid]
+    if found.schedule is None or found.tasks is None:
+        return [ready, spec_valid]
+    return [ready, spec_valid, condition(found.generation, "TaskKnown", *_known(found.schedule.task, found.tasks))]
+
+
+def _known(task: str, names: Sequence[str]) -> tuple[str, str, str]:
+    if not names:
+        return "Unknown", "NoManifest", "no worker of the queue has registered yet, so nobody can say"
+    if task in names:
+        return "True", "Known", f"workers of the queue can run task {task!r}"
+    meant = nearest(task, names)
+    hint = f"; did you mean {meant!r}?" if meant else "."
+    fate = "It is fired, parked, and dead half an hour later"
+    return "False", "UnknownTask", f"no worker of the queue has ever known a task {task!r}{hint} {fate}"
 
 
 def _when(schedule: Schedule | None) -> str:

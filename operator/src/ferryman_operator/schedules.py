@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ferryman.call import Call
 from ferryman.errors import BrokerError
+from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.schedule import Origin, Schedule, encode_schedules
 from ferryman.timetable import Entries, Entry, Timetable
@@ -76,11 +78,13 @@ class Schedules:
             async with asyncio.timeout(self._timeout_s):
                 known = await link.run_all([_timetable(wish.tracked).agree() for wish in wishes])
                 await self._correct(link, wishes, known)
+                names = await link.run_all([_names(wish.tracked) for wish in wishes])
         except (BrokerError, OSError, TimeoutError) as error:
             logger.warning("the schedules of %d queues were not published: %s", len(wishes), error)
             return
-        for wish, found in zip(wishes, known, strict=True):
-            self._report_all(wish, found if isinstance(found, Entries) else None)
+        for wish, found, tasks in zip(wishes, known, names, strict=True):
+            told = tasks if isinstance(tasks, list) else None
+            self._report_all(wish, found if isinstance(found, Entries) else None, told)
 
     def report_unpublished(self, queues: Iterable[Tracked]) -> None:
         """Report on TaskSchedules that no pass publishes: their TaskQueue is not there, or can't be used now."""
@@ -130,7 +134,7 @@ class Schedules:
             if isinstance(reply, Exception):
                 logger.warning("schedules were not published: %s", reply)
 
-    def _report_all(self, wish: _Wish, known: Entries | None) -> None:
+    def _report_all(self, wish: _Wish, known: Entries | None, tasks: Sequence[str] | None) -> None:
         entries = {entry.schedule.name: entry for entry in known.entries} if known else {}
         trouble = _trouble(wish.tracked) or self._scheduler_trouble(wish.tracked)
         for body in wish.bodies:
@@ -142,7 +146,7 @@ class Schedules:
                 last = (entry.fired_ms, entry.task) if entry else (0, "")
                 entry = Entry(schedule, Origin.OPERATOR, None, *last) if known else None
             now_ms = known.now_ms if known else 0
-            self._report(body, Finding(_generation(body), schedule, invalid, trouble, entry, now_ms))
+            self._report(body, Finding(_generation(body), schedule, invalid, trouble, entry, now_ms, tasks))
 
     def _scheduler_trouble(self, tracked: Tracked) -> tuple[str, str] | None:
         assert tracked.spec
@@ -207,6 +211,11 @@ def _trouble(tracked: Tracked) -> tuple[str, str] | None:
     if isinstance(tracked.reading, Unmeasured):
         return tracked.reading.reason, f"the Redis of TaskQueue {tracked.name}: {tracked.reading.message}"
     return None
+
+
+def _names(tracked: Tracked) -> Call[list[str]]:
+    assert tracked.spec
+    return Inspector(tracked.spec.queue).task_names()
 
 
 def _timetable(tracked: Tracked) -> Timetable:

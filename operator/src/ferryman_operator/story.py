@@ -71,6 +71,7 @@ def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Told
     trouble, said = (now, ready) if now.get("status") == "False" else (was, ready_was)
     if trouble.get("message") != said.get("message"):
         yield from _trouble("RedisDurable", was, now)
+    yield from _trouble("ProtocolAgreed", condition_of(old, "ProtocolAgreed"), condition_of(new, "ProtocolAgreed"))
     yield from _paused(condition_of(old, "Paused"), condition_of(new, "Paused"))
 
 

@@ -18,6 +18,7 @@ from ferryman.errors import BrokerError
 from ferryman.keys import Keys
 from ferryman.link import Link
 from ferryman.workers import WorkerRegistry
+from ferryman_scheduler.accord import Accord
 from ferryman_scheduler.advancer import Advancer
 from ferryman_scheduler.chore import Chore, Visit
 from ferryman_scheduler.janitor import Janitor
@@ -93,6 +94,9 @@ class Summaries:
 async def pass_over(link: Link, queues: Sequence[str], patience_s: float = PATIENCE_S) -> list[Summary]:
     """One pass over `queues`. Raises BrokerUnavailable; a queue whose data is damaged has an `error` instead."""
     summaries = Summaries(queues)
+    accord = Accord(lambda: queues)
+    _note(summaries, await accord.visit(link, queues))
+    queues = accord()
     promoter, recoverer, janitor = Promoter(summaries), Recoverer(summaries), Janitor(summaries)
     await _work_off(promoter, link, queues, summaries)
     await _work_off(Timekeeper(summaries), link, queues, summaries)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ferryman.durability import warn_unless_durable
+from ferryman_scheduler.accord import Accord
 from ferryman_scheduler.advancer import Advancer
 from ferryman_scheduler.connection import Connection
 from ferryman_scheduler.health import STALLED_AFTER_S, Health
@@ -37,7 +38,9 @@ async def serve(queues: Sequence[str], port: int, connection: Connection, metric
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     roster = Roster(connection, queues)
-    loops = [Rounds(chore, connection, roster, metrics) for chore in _chores(metrics)]
+    accord = Accord(roster)
+    loops = [Rounds(chore, connection, accord, metrics) for chore in _chores(metrics)]
+    loops.append(Rounds(accord, connection, roster, metrics))
     health = Health(lambda: stalled(loops), metrics.text)
     try:
         server = await health.serve(port)

@@ -2,7 +2,8 @@
 -- KEYS[1] active of the worker (LIST)   KEYS[2] workers (ZSET)   KEYS[3] delayed (ZSET)   KEYS[4] stats (HASH)
 -- KEYS[5] task: (prefix of HASH)        KEYS[6] the queue's root (prefix)
 -- ARGV[1] worker id  ARGV[2] id  ARGV[3] token  ARGV[4] delay (ms)  ARGV[5] 1 = spend an attempt
--- ARGV[6] error text ('' = none)  ARGV[7] run time (ms)  ARGV[8] 1 = parked: no handler here knows its name
+-- ARGV[6] error text ('' = none)  ARGV[7] run time (ms)
+-- ARGV[8] parked, as this worker can't run it: 1 = counted, 2 = not counted, since a living worker can
 -- A run that ended is added to the task's history; one that was parked never began.
 -- Returns 'ok', 'cancelled' (somebody has cancelled it, so it ended instead), 'not_held' or 'unregistered'
 local active, workers, delayed, stats, task = unpack(KEYS)
@@ -29,8 +30,9 @@ redis.call('ZADD', delayed, now + tonumber(delay_ms), id)
 redis.call('HSET', hash, 'state', 'delayed', 'since_ms', now)
 redis.call('HDEL', hash, 'worker')
 if err ~= '' then redis.call('HSET', hash, 'error', err) end
-if park == '1' then
-  redis.call('HSET', hash, 'parked', 1, 'parks', parks + 1)
+if park == '1' or park == '2' then
+  redis.call('HSET', hash, 'parked', 1)
+  if park == '1' then redis.call('HSET', hash, 'parks', parks + 1) end
   redis.call('HINCRBY', stats, 'parked', 1)
 else
   if spend == '1' then

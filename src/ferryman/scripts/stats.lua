@@ -6,9 +6,11 @@
 -- ARGV[1] how far ahead "due soon" looks (ms)
 -- Returns {now, waiting (with handed), delayed, active, dead, workers alive, orphaned (held by the silent),
 --          due soon (with the next occurrence of a schedule), next due (-1 = none), oldest waiting since (-1 = none), hold, has a policy, blocked,
---          lanes that a limit holds back, then counters as field, value}
+--          lanes that a limit holds back, protocol number (0 = none yet), that of a process refused of late (0 = none),
+--          then counters as field, value}
 -- The loop is over registered workers, two reads each; everything else is O(log n) or less.
 local waiting, handed, priority, delayed, dead, workers, stats, config, task, active, blocked, lanes, lane_ready, wakes = unpack(KEYS)
+local REFUSED_MS = 600000 -- a container that ends again and again is started each five minutes
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -49,10 +51,12 @@ local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 local wake, next_due = redis.call('ZRANGE', wakes, 0, 0, 'WITHSCORES'), tonumber(due[2] or '-1')
 if wake[2] and (next_due < 0 or tonumber(wake[2]) < next_due) then next_due = tonumber(wake[2]) end
 local held_back = redis.call('ZCOUNT', lanes, 1, '+inf') - redis.call('HLEN', lane_ready)
-local settings = redis.call('HMGET', config, 'hold', 'generation', 'next_fire_ms')
+local settings = redis.call('HMGET', config, 'hold', 'generation', 'next_fire_ms', 'protocol', 'refused_protocol', 'refused_ms')
 local soon, next_fire = now + tonumber(ARGV[1]), tonumber(settings[3] or '')
+local refused = now - (tonumber(settings[6] or '') or 0) < REFUSED_MS and tonumber(settings[5] or '') or 0
 local reply = {now, depth, redis.call('ZCARD', delayed), held, redis.call('ZCARD', dead), alive, orphaned,
   redis.call('ZCOUNT', delayed, '-inf', soon) + (next_fire and next_fire > now and next_fire <= soon and 1 or 0), next_due, oldest,
-  settings[1] == '1' and 1 or 0, settings[2] and 1 or 0, redis.call('ZCARD', blocked), held_back}
+  settings[1] == '1' and 1 or 0, settings[2] and 1 or 0, redis.call('ZCARD', blocked), held_back,
+  tonumber(settings[4] or '') or 0, refused}
 for _, word in ipairs(counters) do reply[#reply + 1] = word end
 return reply

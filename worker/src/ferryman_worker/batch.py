@@ -67,9 +67,9 @@ def _exit(broker: Broker, worker: str, leaving: Exit) -> Call[ExitReply]:
     match leaving.verdict:
         case RetryLater(delay_ms, spend, error):
             return broker.retry(worker, task, token, delay_ms=delay_ms, spend=spend, error=error, run_ms=run_ms)
-        case Park(delay_ms, error):
+        case Park(delay_ms, error, counted):
             return broker.retry(
-                worker, task, token, delay_ms=delay_ms, spend=False, error=error, run_ms=run_ms, park=True
+                worker, task, token, delay_ms=delay_ms, spend=False, error=error, park=True, park_counted=counted
             )
         case DeadLetter(error):
             return broker.dead_letter(worker, task, token, error=error, run_ms=run_ms)

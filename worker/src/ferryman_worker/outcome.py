@@ -17,11 +17,17 @@ from ferryman.backoff import retry_delay_ms
 from ferryman.errors import FerrymanError
 from ferryman.options import RunSettings
 from ferryman.retry import Retry
+from ferryman_worker.versions import Able
 
-#: A name that no handler knows is put aside this often, then it is dead: about half an hour, a rolling deploy.
-PARKS_MAX: Final = 12
+#: What no living worker can run is put aside this often, then it is dead: about half an hour, a rolling deploy.
+PARKS_MAX: Final = 33
 _PARK_FIRST_MS: Final = 5_000
-_PARK_LONGEST_MS: Final = 300_000
+_PARK_LONGEST_MS: Final = 60_000
+#: What a living worker can run comes back soon: half a second, and longer for one that met the wrong workers before.
+_PASS_ON_FIRST_MS: Final = 500
+_PASS_ON_LONGEST_MS: Final = 10_000
+#: A schema may promise what its handler refuses all the same: so many fetches, some hours, then parks are counted.
+_PASSED_ON_MAX: Final = 1_000
 _TRACEBACK_CHARS: Final = 3_000
 _NO_CHILD_DELAY_S: Final = 5.0
 
@@ -76,10 +82,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """Active -> delayed, nothing spent: a newer worker may know the name."""
+    """Active -> delayed, no attempt spent: another worker may be able to run it. `counted` spends one of its parks."""
 
     delay_ms: int
     error: str
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +136,33 @@ def decide(
     return RetryLater(delay_ms, failure.spend, failure.text)
 
 
-def unknown_name(name: str, queue: str, parks: int) -> Park | DeadLetter:
+def unknown_name(name: str, queue: str, parks: int, able: Able = Able.NONE, deliveries: int = 1) -> Park | DeadLetter:
     """What becomes of a task whose name no handler here knows, put aside `parks` times before."""
     error = f"no handler named {name!r} in queue {queue!r}"
+    if able is Able.LIVING:
+        return _passed_on(error, deliveries)
     if parks >= PARKS_MAX:
         return DeadLetter(f"{error}, and none came in {parks} tries")
-    return Park(min(_PARK_FIRST_MS << parks, _PARK_LONGEST_MS), error)
+    return _put_aside(error, parks)
+
+
+def unfit(problem: str, parks: int, able: Able, deliveries: int) -> Park | None:
+    """What becomes of a task whose arguments don't fit the handler here; None when no other version fits either."""
+    if able is Able.LIVING and deliveries < _PASSED_ON_MAX:
+        return _passed_on(problem, deliveries)
+    if able is Able.NONE or parks >= PARKS_MAX:
+        return None
+    return _put_aside(problem, parks)
+
+
+def _passed_on(error: str, deliveries: int) -> Park:
+    delay_ms = min(_PASS_ON_FIRST_MS << min(deliveries - 1, 10), _PASS_ON_LONGEST_MS)
+    return Park(delay_ms, f"{error}; it waits for a worker of another version, which can run it", counted=False)
+
+
+def _put_aside(error: str, parks: int) -> Park:
+    delay_ms = min(_PARK_FIRST_MS << min(parks, 10), _PARK_LONGEST_MS)
+    return Park(delay_ms, f"{error}; it waits for a version that can run it ({parks + 1} of {PARKS_MAX} tries)")
 
 
 def _said(error: BaseException) -> str:

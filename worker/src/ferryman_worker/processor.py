@@ -1,6 +1,7 @@
 """Processor: one task from delivery to outcome.
 
-1. finds the handler by the task's name (none: parked), 2. decodes arguments and options (malformed: dead),
+1. finds the handler by the task's name (none: parked), 2. decodes arguments and options (malformed: dead; fit for
+another version: parked),
 3. runs the handler where it wants to run, under its timeout, 4. hands the outcome to the acker.
 Whatever a handler raises is its task's outcome and nobody else's. A task whose code was stopped from outside
 has no outcome: it goes back. A task whose own child process died has crashed: that is charged to it, and no attempt
@@ -45,14 +46,15 @@ from ferryman_worker.outcome import (
     describe,
     malformed,
     not_started,
-    unknown_name,
 )
+from ferryman_worker.parking import Parking
 from ferryman_worker.pool import Pool
 from ferryman_worker.process_pool import FailedInChild, ProcessPool
 from ferryman_worker.repertoire import Part, Repertoire
 from ferryman_worker.slot import Slot
 from ferryman_worker.surround import run_coroutine, run_plain
 from ferryman_worker.threads import Interrupted, ThreadPool
+from ferryman_worker.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Processor:
         deps: object,
         story_level: int = logging.DEBUG,
         binder: Binder | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self._repertoire = repertoire
         self._acker = acker
@@ -78,6 +81,7 @@ class Processor:
         self._processes = processes
         self._deps = deps
         self._binder = binder
+        self._parking = Parking(acker, counters, versions)
         self._pool: Pool | None = None
         #: The level at which starts and good ends are logged; 0 when nobody would see them.
         self._story = story_level if logger.isEnabledFor(story_level) else 0
@@ -92,7 +96,7 @@ class Processor:
         repertoire = self._repertoire
         part = repertoire.parts.get(delivery.name)
         if part is None:
-            self._unknown(delivery)
+            await self._parking.unknown(slot, delivery, self._pool)
             return
         try:
             settings, headers = part.settings, NO_HEADERS
@@ -103,7 +107,12 @@ class Processor:
                     if (bound := await self._bound(slot, delivery, part, settings, options.binds)) is None:
                         return
                     delivery = bound
-            arguments = part.handler.decode_args(delivery.args)
+            try:
+                arguments = part.handler.decode_args(delivery.args)
+            except InvalidTask as problem:
+                if await self._parking.unfit(slot, delivery, part.handler, str(problem), self._pool):
+                    return
+                raise
         except InvalidTask as problem:
             self._fail(delivery, part.counters, part.settings, malformed(str(problem)), 0.0)
             return
@@ -260,16 +269,6 @@ class Processor:
                 counters.dead += 1
                 logger.error("%s is dead: %s", delivery.name, failure.text, extra=where)
         self._acker.fail(delivery, verdict, run_s)
-
-    def _unknown(self, delivery: Delivery) -> None:
-        verdict = unknown_name(delivery.name, self._counters.queue, delivery.parks)
-        counters = self._counters.of(delivery.name)
-        if isinstance(verdict, DeadLetter):
-            counters.dead += 1
-        else:
-            counters.parked += 1
-        logger.warning("put aside: %s", verdict.error, extra=self._where(delivery))
-        self._acker.fail(delivery, verdict, 0.0)
 
     def _tell(self, what: str, delivery: Delivery) -> None:
         """Of a run that goes well; nobody asks for that unless the level, or FERRYMAN_LOG_TASKS, says so."""

@@ -36,6 +36,7 @@ from ferryman_worker.rehearsed_threads import CallerThread
 from ferryman_worker.repertoire import Repertoire
 from ferryman_worker.slot import Slot
 from ferryman_worker.threads import ThreadPool
+from ferryman_worker.versions import Versions
 
 _ID: Final = "rehearsal"
 #: The clock of a test stands still, so no promise is ever broken.
@@ -84,7 +85,9 @@ class Rehearsal:
         self._repertoire = Repertoire(queue.handlers, counters, Policy(), None)
         processes = RehearsedProcesses(queue, deps, threads)
         self._processor = Processor(
-            *(self._repertoire, self._acker, counters, threads, processes, deps), binder=Binder(link, queue.name)
+            *(self._repertoire, self._acker, counters, threads, processes, deps),
+            binder=Binder(link, queue.name),
+            versions=Versions(link, queue.name),
         )
         self._ended = asyncio.Event()
         self._pool = Pool(1, self._process, self._ended.set)

@@ -28,6 +28,7 @@ from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
 from ferryman_worker.dead_hooks import DeadHooks
 from ferryman_worker.fetcher import Fetcher
+from ferryman_worker.late_fetch import give_back_late
 from ferryman_worker.listener import Listener
 from ferryman_worker.pool import Pool
 from ferryman_worker.process_pool import ProcessPool
@@ -38,6 +39,7 @@ from ferryman_worker.settings import WorkerSettings
 from ferryman_worker.stop import StopRequest, exit_hard
 from ferryman_worker.tenure import Registrar
 from ferryman_worker.threads import ThreadPool
+from ferryman_worker.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ class Worker:
                 deps,
                 logging.INFO if self._settings.log_tasks else logging.DEBUG,
                 Binder(self._link, self._queue.name),
+                Versions(self._link, self._queue.name),
             )
             self.pool = Pool(self._settings.concurrency, processor.process, self._progress)
             processor.work_in(self.pool)
@@ -140,6 +143,9 @@ class Worker:
                 exit_hard("a task's code can't be stopped: the process ends with it")
             await self._settle(fetcher, talk, None if why is not None else SETTLE_PATIENCE_S)
             left = await self._registrar.leave(worker)
+            held = self._acker.held()
+            if why is None and not left and await give_back_late(self._link, self._queue.name, worker, held):
+                left = await self._registrar.leave(worker)
             if why is None and not left:
                 self._stop.exit_code = self._stop.exit_code or 1
         except Exception:
