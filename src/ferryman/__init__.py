@@ -28,9 +28,10 @@ from ferryman.errors import (
     TaskExpired,
     TaskFailed,
     UnknownTask,
+    WorkflowFailed,
 )
 from ferryman.retry import Retry
-from ferryman.task import Enqueued, Task, TaskState
+from ferryman.task import Task, TaskState
 from ferryman.version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ferryman.handler import Handler
     from ferryman.limits import Limits
     from ferryman.middleware import DeadTask, Middleware, Outgoing
+    from ferryman.new_task import Enqueued
     from ferryman.queue import Queue
     from ferryman.references import previous
     from ferryman.schedule import Cron
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Cron": "schedule",
     "DeadTask": "middleware",
+    "Enqueued": "new_task",
     "Handler": "handler",
     "InvalidHandler": "signature",
     "Limits": "limits",
@@ -119,6 +122,7 @@ __all__ = [
     "UnknownTask",
     "WorkItem",
     "Workflow",
+    "WorkflowFailed",
     "WorkflowSent",
     "__version__",
     "chain",

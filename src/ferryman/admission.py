@@ -15,8 +15,9 @@ from typing import Any
 from ferryman.errors import InvalidTask, PayloadTooLarge, UnknownTask
 from ferryman.json_schema import first_violation
 from ferryman.manifest import TaskManifest, nearest
+from ferryman.new_task import NewTask, check_new_task
 from ferryman.options import EnqueueOptions
-from ferryman.task import MAX_ARGS_BYTES, NewTask, check_new_task
+from ferryman.task import MAX_ARGS_BYTES
 
 
 @dataclass(frozen=True, slots=True)

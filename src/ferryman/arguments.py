@@ -53,7 +53,12 @@ class Arguments:
             encoded = encode_json(arguments)
         except _UNENCODABLE as error:
             raise _unencodable(self._signature.task, arguments, error) from error
-        self.check(encoded)
+        if len(encoded) > MAX_ARGS_BYTES:
+            raise PayloadTooLarge(len(encoded), MAX_ARGS_BYTES)
+        try:
+            self._decode(encoded)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise _explained(self._signature.task, error) from error
         return encoded
 
     def encode_without(self, arguments: Mapping[str, object], later: Collection[str]) -> bytes:
@@ -70,10 +75,7 @@ class Arguments:
             raise _unencodable(self._signature.task, given, error) from error
         if len(encoded) > MAX_ARGS_BYTES:
             raise PayloadTooLarge(len(encoded), MAX_ARGS_BYTES)
-        try:
-            msgspec.json.decode(encoded, type=_argument_type(self._signature, set(later)), dec_hook=decode_foreign)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise _explained(self._signature.task, error) from error
+        self._decoded_without(encoded, later)
         return encoded
 
     def check(self, encoded: bytes) -> None:
@@ -89,6 +91,18 @@ class Arguments:
             if arguments[name] is _NOT_GIVEN:
                 del arguments[name]
         return arguments
+
+    def decode_without(self, encoded: bytes, later: Collection[str]) -> dict[str, object]:
+        """The keyword arguments, of which those may be missing that get their values `later`; as `decode`."""
+        arguments = msgspec.structs.asdict(self._decoded_without(encoded, later))
+        return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
+
+    def _decoded_without(self, encoded: bytes, later: Collection[str]) -> msgspec.Struct:
+        kind = _argument_type(self._signature, set(later))
+        try:
+            return msgspec.json.decode(encoded, type=kind, dec_hook=decode_foreign)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise _explained(self._signature.task, error) from error
 
     def _decoded(self, encoded: bytes) -> msgspec.Struct:
         try:

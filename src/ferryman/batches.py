@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 #: At most so many tasks, and about so many bytes of arguments, in one script call.
 BATCH_TASKS: Final = 125

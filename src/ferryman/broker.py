@@ -7,12 +7,14 @@ checks and what it returns stands on top of its script.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ferryman.call import Argument, Call, command
 from ferryman.cause import cause_of
 from ferryman.errors import ProtocolMismatch
 from ferryman.keys import QUEUES, Keys
+from ferryman.new_task import Enqueued, NewTask, words_of
 from ferryman.protocol import (
     PROTOCOL,
     Advanced,
@@ -28,10 +30,13 @@ from ferryman.protocol import (
     Recovery,
     Trimmed,
 )
-from ferryman.task import Enqueued, NewTask, TaskState, check_new_task, check_queue_name
+from ferryman.task import TaskState, check_queue_name
 
 #: A workflow whose next batch has not come for so long is given up.
 ABANDON_MS = 600_000
+
+#: To `fetch`: what stands longest in `handed`, for no answer of the hand-over is known yet. No id looks like that.
+ANY_HANDED = "?"
 
 #: Longest error text kept with a task, in characters.
 MAX_ERROR_CHARS = 4000
@@ -47,13 +52,8 @@ class Broker:
     def enqueue(self, tasks: Sequence[NewTask]) -> Call[list[Enqueued]]:
         """New -> waiting or delayed. Raises InvalidTask before anything is sent."""
         k = self.keys
-        args: list[Argument] = [PROTOCOL]
-        for task in tasks:
-            check_new_task(task)
-            args += (task.id, task.name, task.args, task.options)
-            args += (task.delay_ms, task.run_at_ms, task.priority, task.unique, task.terms)
         keys = (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique, k.root)
-        return Call("enqueue", keys, tuple(args), _enqueued)
+        return Call("enqueue", keys, (PROTOCOL, *words_of(tasks)), partial(_enqueued, tasks))
 
     def announce(self) -> Call[int]:
         """Add the queue to the set of known queues; before a process's first enqueue and now and then after it."""
@@ -73,7 +73,7 @@ class Broker:
         return command("BLMOVE", k.waiting, k.handed, "RIGHT", "LEFT", wait_s, read=_handed)
 
     def fetch(self, worker: str, limit: int, handed: str | None = None) -> Call[Fetched]:
-        """Handed or waiting -> active of `worker`, at most `limit`; `handed` is what BLMOVE gave to it."""
+        """Handed or waiting -> active of `worker`, at most `limit`; `handed`: what BLMOVE gave to it, or ANY_HANDED."""
         k = self.keys
         keys = (
             *(k.waiting, k.handed, k.priority, k.active(worker), k.workers, k.worker(worker)),
@@ -101,11 +101,22 @@ class Broker:
         error: str = "",
         run_ms: int = 0,
         park: bool = False,
+        park_counted: bool = True,
     ) -> Call[ExitReply]:
-        """Active -> delayed. `spend` counts the attempt; `park` is for a name no handler knows; it spends nothing."""
+        """Active -> delayed. `spend` counts the attempt; `park` is for what this worker can't run: no attempt is spent,
+        and no park either when it is not `park_counted`."""
         k = self.keys
         keys = (k.active(worker), k.workers, k.delayed, k.stats, k.task, k.root)
-        args = (worker, id, token, delay_ms, int(spend), error[:MAX_ERROR_CHARS], run_ms, int(park))
+        args = (
+            worker,
+            id,
+            token,
+            delay_ms,
+            int(spend),
+            error[:MAX_ERROR_CHARS],
+            run_ms,
+            int(park) and 2 - park_counted,
+        )
         return Call("retry", keys, args, _exit)
 
     def dead_letter(self, worker: str, id: str, token: int, *, error: str, run_ms: int = 0) -> Call[ExitReply]:
@@ -162,7 +173,7 @@ class Broker:
 
     def ask_to_stop(self, id: str) -> Call[str]:
         """Of a running task: its worker is asked to stop it. "asked", "missing", or the state that it has instead."""
-        return Call("cancel", (self.keys.task, self.keys.worker_prefix), (id,), _word)
+        return Call("cancel", (self.keys.task, self.keys.worker_prefix), (id,), lambda reply: str(reply.decode()))
 
     def expire(self, limit: int = 500) -> Call[Expired]:
         """Waiting, delayed or blocked and past its deadline -> discarded, at most `limit`."""
@@ -201,7 +212,9 @@ class Broker:
         )
 
 
-def _enqueued(reply: Any) -> list[Enqueued]:
+def _enqueued(tasks: Sequence[NewTask], reply: Any) -> list[Enqueued]:
+    if len(reply) == 1:
+        return [Enqueued(task.id, True) for task in tasks]
     if reply[0] == b"protocol":
         raise ProtocolMismatch(PROTOCOL, int(reply[1]))
     return [Enqueued(reply[i].decode(), bool(reply[i + 1])) for i in range(1, len(reply), 2)]
@@ -267,11 +280,6 @@ def _cancelled(reply: Any) -> str:
     if found in ("active", "missing"):
         return found
     return "finished" if found in ("completed", "discarded") else "discarded"
-
-
-def _word(reply: Any) -> str:
-    word: str = reply.decode()
-    return word
 
 
 def _expired(reply: Any) -> Expired:

@@ -7,15 +7,15 @@ alone or pipelined, so there are no sync and async twins.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T_co]):
+class Call(msgspec.Struct, Generic[T_co], frozen=True, eq=False, gc=False):
     """One script (`script` is its file's name), or one plain command when `script` is empty.
 
     `read` turns the raw reply into the result and may raise a FerrymanError. `then` is a command that must follow on

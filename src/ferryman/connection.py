@@ -34,7 +34,7 @@ class Connection(asyncio.Protocol):
         self._wanted = 0
         self._answered: asyncio.Future[None] | None = None
         self._heard_s = 0.0
-        self._timer: asyncio.TimerHandle
+        self._timer: asyncio.TimerHandle | None = None
 
     async def exchange(self, data: bytes, count: int, patience_s: float) -> list[Any]:
         """Send `data` and return so many replies. Raises OSError; `patience_s` may pass without a byte."""
@@ -45,7 +45,9 @@ class Connection(asyncio.Protocol):
         self._got, self._wanted = [], count
         self._answered = answered = self.loop.create_future()
         self._heard_s = self.loop.time()
-        self._timer = self.loop.call_later(patience_s, self._look, patience_s)
+        if self._timer is None:
+            # One for many exchanges: to set and cancel one for each costs as much as a small script.
+            self._timer = self.loop.call_later(patience_s, self._look, patience_s)
         try:
             self._transport.write(data)
             await answered
@@ -58,7 +60,6 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._answered = None
-            self._timer.cancel()
         return self._got
 
     def close(self) -> None:
@@ -92,7 +93,8 @@ class Connection(asyncio.Protocol):
         self._lose(exc if isinstance(exc, OSError) else ConnectionError(f"the connection was closed{_by(exc)}"))
 
     def _look(self, patience_s: float) -> None:
-        """Whether the reply is late: large ones come in parts."""
+        """Whether the reply is late: large ones come in parts. Ends when nobody waits for one."""
+        self._timer = None
         answered = self._answered
         if answered is None or answered.done():
             return
@@ -103,6 +105,9 @@ class Connection(asyncio.Protocol):
 
     def _lose(self, why: Exception) -> None:
         self.lost = self.lost or why
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(self.lost)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from ferryman.logs import trace_fields
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.options import headers_of
-from ferryman.task import Enqueued, NewTask
 
 
 def tell_enqueued(logger: logging.Logger, queue: str, task: NewTask, answer: Enqueued) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ferryman.task import Enqueued
+    from ferryman.new_task import Enqueued
 
 
 class FerrymanError(Exception):
@@ -57,11 +57,20 @@ class NotReplicated(BrokerError):
 
 
 class ProtocolMismatch(BrokerError):
-    """This process and the queue's data speak protocol versions that are more than one apart."""
+    """This process and the queue's data, or one of its workers, speak protocols that are more than one apart.
 
-    def __init__(self, ours: int, theirs: int) -> None:
-        older = "this process" if ours < theirs else "the queue's scheduler and other workers"
-        super().__init__(f"protocol {ours} here, {theirs} in Redis: upgrade {older} (versions may differ by one)")
+    Nothing was done. `worker` tells that it is a worker that differs: a scheduler waits for it.
+    """
+
+    def __init__(self, ours: int, theirs: int, *, worker: bool = False) -> None:
+        where = "by a registered worker" if worker else "in Redis"
+        if ours < theirs:
+            remedy = f"upgrade this process (its package, image or chart) to protocol {theirs - 1} or later"
+        elif worker:
+            remedy = f"upgrade the worker image to protocol {ours - 1} or later"
+        else:
+            remedy = f"upgrade the queue's scheduler (the chart) and its workers to protocol {ours - 1} or later first"
+        super().__init__(f"protocol {ours} here, {theirs} {where}: {remedy}. Protocols may differ by one")
         self.ours = ours
         self.theirs = theirs
 
@@ -113,6 +122,19 @@ class TaskFailed(ResultError):
     def __init__(self, queue: str, task_id: str, error: str) -> None:
         super().__init__(queue, task_id, f"is dead: {error}")
         self.error = error
+
+
+class WorkflowFailed(TaskFailed):
+    """A task of the workflow is dead, so the one that was waited for can't begin. `task_id` is the dead one.
+
+    It goes on when that one is revived, and may be waited for again.
+    """
+
+    def __init__(self, queue: str, task_id: str, error: str, *, waiting: str) -> None:
+        remedy = f"`ferryman revive {queue} {task_id}` lets the workflow go on"
+        ResultError.__init__(self, queue, task_id, f"is dead, and {waiting} waits for it; {remedy}: {error}")
+        self.error = error
+        self.waiting = waiting
 
 
 class TaskDiscarded(ResultError):

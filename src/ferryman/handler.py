@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, Unpack
 
 from ferryman.arguments import Arguments
@@ -111,9 +111,12 @@ class Handler(Sender[P, R_co], Generic[P, Q, R_co]):
         """Arguments by name as they travel, checked. Raises InvalidTask naming the parameter."""
         return self._arguments.encode(arguments)
 
-    def decode_args(self, args: bytes) -> dict[str, object]:
-        """The keyword arguments that a task's `args` stand for. Raises InvalidTask naming the parameter."""
-        return self._arguments.decode(args)
+    def decode_args(self, args: bytes, without: Collection[str] = ()) -> dict[str, object]:
+        """The keyword arguments that a task's `args` stand for. Raises InvalidTask naming the parameter.
+
+        Those parameters that it may be `without` get their values from the results of other tasks.
+        """
+        return self._arguments.decode_without(args, without) if without else self._arguments.decode(args)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the arguments object. Raises InvalidHandler when a type can't be resolved."""

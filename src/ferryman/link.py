@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ferryman import scripts
 from ferryman.call import Argument, Call
 from ferryman.connection import Pool
-from ferryman.errors import BrokerError, BrokerRefused, BrokerUnavailable, QueueFull
+from ferryman.errors import BrokerError
 from ferryman.redis_address import RedisAddress
+from ferryman.refusals import cannot_compile, is_lost, translate, turns_away
 from ferryman.round_trips import WatchTrips
 from ferryman.sync_connection import SyncPool
-from ferryman.wire import NotAdmitted, Refusal
+from ferryman.wire import Refusal
 
 if TYPE_CHECKING:
     from ferryman.redis_client import AsyncClient, BlockingClient
 
 T = TypeVar("T")
-
-#: Codes of a server that is a replica, loading, failing over, or can't write its disk: it passes, and says nothing
-#: of the call.
-_NOT_NOW = ("READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
-
-_FULL_OF_CLIENTS = "ERR max number of clients reached"
 
 Words = tuple[Argument, ...]
 #: Sends some commands in one round trip and gets their replies, errors in place.
@@ -64,7 +59,14 @@ class Link:
 
     async def run(self, call: Call[T]) -> T:
         """Run one call. Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises."""
-        return await self._hold(self._talk.one(call))
+        talk = self._talk
+        if not talk.has_learnt:
+            return await self._hold(talk.one(call))
+        # The common case, without a dialogue.
+        replies = await self._say(talk.commands(call))
+        if is_lost(replies[0]):
+            return await self._hold(talk.reloading(call))
+        return talk.result(call, replies)
 
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Run calls in order in one round trip. A call that fails has its FerrymanError in its place.
@@ -82,18 +84,20 @@ class Link:
         try:
             commands = next(dialogue)
             while True:
-                started = perf_counter()
-                try:
-                    replies = await self._pool.exchange(commands)
-                except OSError as error:
-                    replies = [error] * len(commands)
-                else:
-                    if self.watch is not None:
-                        self.watch(perf_counter() - started)
-                commands = dialogue.send(replies)
+                commands = dialogue.send(await self._say(commands))
         except StopIteration as end:
             result: T = end.value
             return result
+
+    async def _say(self, commands: Sequence[Words]) -> list[Any]:
+        started = perf_counter()
+        try:
+            replies = await self._pool.exchange(commands)
+        except OSError as error:
+            return [error] * len(commands)
+        if self.watch is not None:
+            self.watch(perf_counter() - started)
+        return replies
 
 
 class SyncLink:
@@ -125,7 +129,14 @@ class SyncLink:
 
         Raises BrokerUnavailable, QueueFull, BrokerRefused, or what the call's reader raises.
         """
-        return self._hold(self._talk.one(call), meanwhile)
+        talk = self._talk
+        if not talk.has_learnt:
+            return self._hold(talk.one(call), meanwhile)
+        # The common case, without a dialogue.
+        replies = self._say(talk.commands(call), meanwhile)
+        if is_lost(replies[0]):
+            return self._hold(talk.reloading(call))
+        return talk.result(call, replies)
 
     def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Run calls in order in one round trip. A call that fails has its FerrymanError in its place.
@@ -142,18 +153,20 @@ class SyncLink:
         try:
             commands = next(dialogue)
             while True:
-                started = perf_counter()
-                try:
-                    replies = self._pool.exchange(commands, meanwhile)
-                except OSError as error:
-                    replies = [error] * len(commands)
-                else:
-                    if self.watch is not None:
-                        self.watch(perf_counter() - started)
-                commands = dialogue.send(replies)
+                commands = dialogue.send(self._say(commands, meanwhile))
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _say(self, commands: Sequence[Words], meanwhile: Callable[[], None] | None) -> list[Any]:
+        started = perf_counter()
+        try:
+            replies = self._pool.exchange(commands, meanwhile)
+        except OSError as error:
+            return [error] * len(commands)
+        if self.watch is not None:
+            self.watch(perf_counter() - started)
+        return replies
 
 
 class _Talk:
@@ -164,21 +177,30 @@ class _Talk:
         self._load = load
         self._flags_known: bool | None = None  # does the server know `#!lua flags`? Learned at the first call.
 
+    @property
+    def has_learnt(self) -> bool:
+        """Whether anything can be said at once."""
+        return self._flags_known is not None
+
     def one(self, call: Call[T]) -> Dialogue[T]:
-        if self._flags_known is None:
-            yield from self._learn()
-        replies = yield self._commands(call)
-        if _is_lost(replies[0]):
-            [replies] = yield from self._reloaded([call])
-        return self._result(call, replies)
+        yield from self._learn()
+        replies = yield self.commands(call)
+        if is_lost(replies[0]):
+            return (yield from self.reloading(call))
+        return self.result(call, replies)
+
+    def reloading(self, call: Call[T]) -> Dialogue[T]:
+        """A call whose script the server does not know."""
+        [replies] = yield from self._reloaded([call])
+        return self.result(call, replies)
 
     def many(self, calls: Sequence[Call[Any]]) -> Dialogue[list[Any]]:
         if not calls:
             return []
         yield from self._learn()
-        said = iter((yield [words for call in calls for words in self._commands(call)]))
-        answers = [[next(said) for _ in self._commands(call)] for call in calls]
-        lost = [place for place, replies in enumerate(answers) if _is_lost(replies[0])]
+        said = iter((yield [words for call in calls for words in self.commands(call)]))
+        answers = [[next(said) for _ in self.commands(call)] for call in calls]
+        lost = [place for place, replies in enumerate(answers) if is_lost(replies[0])]
         if lost:
             again = yield from self._reloaded([calls[place] for place in lost])
             for place, replies in zip(lost, again, strict=True):
@@ -186,10 +208,10 @@ class _Talk:
         results: list[Any] = []
         for call, replies in zip(calls, answers, strict=True):
             for reply in replies:
-                if isinstance(reply, OSError) or (isinstance(reply, Refusal) and _turns_away(reply)):
+                if isinstance(reply, OSError) or (isinstance(reply, Refusal) and turns_away(reply)):
                     raise translate(reply, self._address) from reply
             try:
-                results.append(self._result(call, replies))
+                results.append(self.result(call, replies))
             except BrokerError as error:
                 results.append(error)
         return results
@@ -200,7 +222,7 @@ class _Talk:
         [reply] = yield [("EVAL", scripts.PROBE, 0)]
         if not isinstance(reply, Exception):
             self._flags_known = True
-        elif isinstance(reply, Refusal) and _cannot_compile(reply):
+        elif isinstance(reply, Refusal) and cannot_compile(reply):
             self._flags_known = False
         else:
             raise translate(reply, self._address) from reply
@@ -208,21 +230,21 @@ class _Talk:
     def _script(self, call: Call[Any]) -> scripts.Script:
         return self._load(call.script, bool(self._flags_known))
 
-    def _commands(self, call: Call[Any]) -> list[Words]:
+    def commands(self, call: Call[Any]) -> list[Words]:
         return [self._words(call), call.then] if call.then else [self._words(call)]
 
     def _reloaded(self, calls: Sequence[Call[Any]]) -> Dialogue[list[list[Any]]]:
         """Their replies, after all their scripts were loaded: one round trip, however many calls it has hit."""
         loads: list[Words] = [("SCRIPT", "LOAD", text) for text in {self._script(call).text: None for call in calls}]
-        said = iter((yield [*loads, *(words for call in calls for words in self._commands(call))])[len(loads) :])
-        return [[next(said) for _ in self._commands(call)] for call in calls]
+        said = iter((yield [*loads, *(words for call in calls for words in self.commands(call))])[len(loads) :])
+        return [[next(said) for _ in self.commands(call)] for call in calls]
 
     def _words(self, call: Call[Any]) -> Words:
         if not call.script:
             return call.args
         return ("EVALSHA", self._script(call).sha, len(call.keys), *call.keys, *call.args)
 
-    def _result(self, call: Call[T], replies: Sequence[Any]) -> T:
+    def result(self, call: Call[T], replies: Sequence[Any]) -> T:
         first = replies[0]
         if isinstance(first, Exception):
             raise translate(first, self._address) from first
@@ -230,48 +252,6 @@ class _Talk:
             return call.read(first)
         then = replies[1]
         return call.read((first, translate(then, self._address) if isinstance(then, Exception) else then))
-
-
-def translate(error: Exception, where: str) -> BrokerError:
-    """The FerrymanError that says what an error of the Redis at `where`, or on the way to it, means."""
-    if isinstance(error, NotAdmitted):
-        return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
-    if not isinstance(error, Refusal):
-        return BrokerUnavailable(f"Redis at {where} does not answer: {error}")
-    if error.code == "OOM":
-        return QueueFull(
-            f"Redis at {where} is at its maxmemory: nothing was enqueued; let workers drain it, or give it memory"
-        )
-    if error.code in ("NOAUTH", "WRONGPASS"):
-        return BrokerUnavailable(f"Redis at {where} refused the user or password: {error}")
-    if str(error).startswith(_FULL_OF_CLIENTS):
-        return BrokerUnavailable(f"Redis at {where} has too many connections: {error}")
-    if error.code == "NOREPLICAS":
-        return BrokerUnavailable(
-            f"Redis at {where} takes no writes now: fewer replicas are in step than its min-replicas-to-write asks "
-            f"for. It takes them again when they are back; bring them back, or lower the setting ({error})"
-        )
-    if error.code == "LOADING":
-        return BrokerUnavailable(f"Redis at {where} is not ready yet: {error}")
-    if error.code in _NOT_NOW:
-        return BrokerUnavailable(f"Redis at {where} takes no writes now: {error}")
-    return BrokerRefused(f"Redis at {where}: {error}")
-
-
-def _is_lost(reply: Any) -> bool:
-    """Whether the server does not know the script."""
-    return isinstance(reply, Refusal) and reply.code == "NOSCRIPT"
-
-
-def _turns_away(refusal: Refusal) -> bool:
-    """Whether it would refuse anything now."""
-    return refusal.code in ("LOADING", "NOAUTH") or str(refusal).startswith(_FULL_OF_CLIENTS)
-
-
-def _cannot_compile(error: Refusal) -> bool:
-    """A server that knows no flags trips over the first character; anything else (NOAUTH, LOADING) is a failure."""
-    text = str(error).lower()
-    return any(sign in text for sign in ("compiling", "syntax", "unexpected symbol"))
 
 
 def _borrowed(client: Any) -> AsyncClient:

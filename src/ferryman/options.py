@@ -18,7 +18,7 @@ from ferryman.errors import InvalidTask
 from ferryman.headers import checked_headers
 from ferryman.ids import new_task_id
 from ferryman.lanes import check_lane
-from ferryman.task import NewTask, check_new_task
+from ferryman.new_task import NewTask, check_new_task
 from ferryman.terms import NO_TERMS, Terms
 from ferryman.uniqueness import UniqueFor, unique_terms
 
@@ -175,16 +175,18 @@ class EnqueueOptions:
 
         `terms` count instead of the options' own, when the handler has added to them.
         """
+        if terms is None:
+            terms = self.terms
         return NewTask(
-            id=task_id or self.id or new_task_id(),
-            name=name,
-            args=args,
-            options=self.encoded,
-            delay_ms=self.delay_ms,
-            run_at_ms=self.run_at_ms,
-            priority=self.priority,
-            unique=self.unique,
-            terms=(self.terms if terms is None else terms).encode(),
+            task_id or self.id or new_task_id(),
+            name,
+            args,
+            self.encoded,
+            self.delay_ms,
+            self.run_at_ms,
+            self.priority,
+            self.unique,
+            b"" if terms is NO_TERMS else terms.encode(),
         )
 
 

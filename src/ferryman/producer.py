@@ -15,18 +15,18 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from ferryman.attendance import Attendance
-from ferryman.batches import BATCH_TASKS, args_bytes, batches
+from ferryman.batches import BATCH_TASKS, batches
 from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.enqueue_log import tell_enqueued
 from ferryman.errors import BrokerUnavailable, InvalidTask, NotReplicated
 from ferryman.link import Link, SyncLink
 from ferryman.middleware import Around, Outgoing
+from ferryman.new_task import Enqueued
 from ferryman.pools import link_for, replica_wait, sync_link_for
 from ferryman.replication import ReplicaWait
 from ferryman.sending import WorkItem, sending
 from ferryman.steps import Ahead, Overlapped, Step, Steps, drive, drive_sync
-from ferryman.task import Enqueued
 
 logger = logging.getLogger(__name__)
 
@@ -177,8 +177,7 @@ class Producer:
     ) -> Steps[list[Enqueued]]:
         replies: list[Enqueued] = []
         try:
-            mine = (_of_queue(self.queue, item) for item in items)
-            parts = Ahead(batches(mine, lambda item: args_bytes(item.task)))
+            parts = Ahead(batches(items, self._weighed))
             for batch in parts:
                 if around:
                     with sending(around, batch) as wrapped:
@@ -192,6 +191,12 @@ class Producer:
                 error.add_note(f"{len(replies)} tasks were enqueued before this")
             raise
         return replies
+
+    def _weighed(self, item: WorkItem) -> int:
+        """What it weighs in a request. Raises InvalidTask when it can't be enqueued here."""
+        if item.binds or item.queue != self.queue:
+            _of_queue(self.queue, item)
+        return len(item.task.args)
 
     def _enqueue_workflow(
         self, link: Link | SyncLink, flow: str, parts: Sequence[Sequence[WorkItem]]

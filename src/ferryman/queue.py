@@ -23,13 +23,14 @@ from ferryman.lanes import LaneSpec
 from ferryman.limits import NO_LIMITS, Limits
 from ferryman.manifest import Manifest
 from ferryman.middleware import Middleware, overridden
+from ferryman.new_task import Enqueued
 from ferryman.options import EnqueueKwargs, EnqueueOptions, expires_in_ms, task_options
 from ferryman.producer import Producer
 from ferryman.replication import DEFAULT_TIMEOUT, ReplicaWait
 from ferryman.results import Results
 from ferryman.schedule import Cron, Schedule
 from ferryman.sending import WorkItem
-from ferryman.task import Enqueued, check_task_id, check_task_name
+from ferryman.task import check_task_id, check_task_name
 from ferryman.task_ref import TaskRef
 
 P = ParamSpec("P")

@@ -7,14 +7,16 @@ the enqueue, on the same connection and in the same round trip: it says how many
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from ferryman.call import Call
 from ferryman.durations import Duration, duration_ms, format_duration
 from ferryman.errors import BrokerError, BrokerUnavailable, InvalidTask, NotReplicated
+from ferryman.new_task import Enqueued
 from ferryman.settings import BadSetting
-from ferryman.task import Enqueued
 
 DEFAULT_TIMEOUT: Final = "1s"
 
@@ -78,7 +80,7 @@ class ReplicaWait:
                 raise NotReplicated(accepted, int(confirmed), self.replicas)
             return accepted
 
-        return replace(enqueue, read=read, then=("WAIT", self.replicas, self.timeout_ms))
+        return msgspec.structs.replace(enqueue, read=read, then=("WAIT", self.replicas, self.timeout_ms))
 
     def rounds(self, enqueues: Sequence[Call[list[Enqueued]]]) -> list[list[Call[list[Enqueued]]]]:
         """The round trips for several enqueues: one, or two when there is a wait, which follows the last enqueue.

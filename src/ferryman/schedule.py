@@ -13,9 +13,10 @@ import msgspec
 
 from ferryman.durations import Duration, duration_ms
 from ferryman.errors import InvalidTask
+from ferryman.new_task import NewTask, check_new_task
 from ferryman.occurrences import Dst, Timing, checked
 from ferryman.options import TaskOptions
-from ferryman.task import NewTask, check_new_task, check_task_name
+from ferryman.task import check_task_name
 
 #: A task's id is its schedule's name and the occurrence, and has 128 characters at most.
 LONGEST_NAME: Final = 100

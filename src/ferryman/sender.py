@@ -9,13 +9,14 @@ import msgspec
 
 from ferryman.arguments import Arguments
 from ferryman.errors import InvalidTask
+from ferryman.new_task import Enqueued
 from ferryman.options import EnqueueOptions
 from ferryman.producer import Producer
 from ferryman.references import NO_REFERENCES, references_in
 from ferryman.results import Results
 from ferryman.sending import WorkItem
 from ferryman.signature import Signature
-from ferryman.task import Enqueued, check_task_id
+from ferryman.task import check_task_id
 from ferryman.task_ref import TaskRef
 from ferryman.terms import Terms
 
@@ -58,7 +59,8 @@ class Sender(Generic[P, R_co]):
             if not (binds := references_in(self.name, bound)):
                 raise
             encoded = self._arguments.encode_without(bound, binds)
-        task = self._options.new_task(self.name, encoded, terms=self.terms_of(bound, self._options))
+        terms = None if self._lane is None else self.terms_of(bound, self._options)
+        task = self._options.new_task(self.name, encoded, "", terms)
         return WorkItem(self._producer.queue, task, not self._options.id, self._producer, binds)
 
     def terms_of(self, arguments: Mapping[str, object], options: EnqueueOptions) -> Terms | None:

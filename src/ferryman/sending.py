@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec.structs import replace
+
 from ferryman.middleware import Around, Outgoing, entered
+from ferryman.new_task import NewTask
 from ferryman.options import TaskOptions
 from ferryman.references import NO_REFERENCES, References
-from ferryman.task import NewTask
 
 if TYPE_CHECKING:
     from ferryman.producer import Producer
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
+class WorkItem(msgspec.Struct, frozen=True, gc=False):
     """A task that is ready to be enqueued, and where: what `send.task(...)` returns.
 
     `own_id` tells that the id was made here, so that a task which exists already under it is this one. `binds` are
@@ -27,8 +28,8 @@ class WorkItem:
     queue: str
     task: NewTask
     own_id: bool
-    producer: Producer | None = field(default=None, compare=False, repr=False)
-    binds: References = field(default_factory=lambda: NO_REFERENCES)
+    producer: Producer | None = None
+    binds: References = NO_REFERENCES
 
     @property
     def id(self) -> str:

@@ -67,6 +67,8 @@ class Signature:
         """
         if not args:
             return kwargs
+        if len(args) == 1 and not kwargs and self._positional:
+            return {self._positional[0]: args[0]}
         if len(args) > len(self._positional):
             raise InvalidTask(
                 "args",

@@ -13,6 +13,7 @@ import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from ferryman.redis_address import RedisAddress
@@ -24,11 +25,13 @@ _READ_BYTES: Final = 65_536
 class SyncConnection:
     """One connection, for one exchange at a time."""
 
-    def __init__(self, address: RedisAddress, connect_timeout_s: float, reply_timeout_s: float) -> None:
+    def __init__(
+        self, address: RedisAddress, tls: ssl.SSLContext | None, connect_timeout_s: float, reply_timeout_s: float
+    ) -> None:
         self.pid = os.getpid()
         self._replies = Replies()
         self._reply_timeout_s = reply_timeout_s
-        self._socket = _connected(address, connect_timeout_s)
+        self._socket = _connected(address, tls, connect_timeout_s)
         _limit(self._socket, reply_timeout_s)
         self._watch = select.poll()
         self._watch.register(self._socket, select.POLLIN)
@@ -104,8 +107,13 @@ class SyncPool:
             connection.close()
         return None
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext | None:
+        """One for all: to read the certificates takes longer than to connect. What can't be read is read again."""
+        return self.address.ssl_context()
+
     def _open(self) -> SyncConnection:
-        connection = SyncConnection(self.address, self._connect_timeout_s, self._reply_timeout_s)
+        connection = SyncConnection(self.address, self._tls, self._connect_timeout_s, self._reply_timeout_s)
         if self._greeting:
             try:
                 check_greeting(self._greeting, connection.exchange(self._greeting))
@@ -126,7 +134,7 @@ def _limit(line: socket.socket, seconds: float) -> None:
     line.settimeout(None)
 
 
-def _connected(address: RedisAddress, timeout_s: float) -> socket.socket:
+def _connected(address: RedisAddress, tls: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
     try:
         if address.path:
             line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -136,13 +144,12 @@ def _connected(address: RedisAddress, timeout_s: float) -> socket.socket:
         line = socket.create_connection((address.host, address.port), timeout_s)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        context = address.ssl_context()
     except TimeoutError as error:
         raise TimeoutError(f"no connection within {timeout_s:g} s") from error
-    if context is None:
+    if tls is None:
         return line
     try:
-        return context.wrap_socket(line, server_hostname=address.host)
+        return tls.wrap_socket(line, server_hostname=address.host)
     except (OSError, ssl.CertificateError):
         line.close()
         raise

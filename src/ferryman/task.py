@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ferryman.errors import InvalidTask
@@ -24,7 +25,6 @@ MAX_RESULT_BYTES: Final = 1 << 20
 _QUEUE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_UNIQUE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class TaskState(StrEnum):
@@ -37,29 +37,6 @@ class TaskState(StrEnum):
     DEAD = "dead"  # a person revives or discards it; the scheduler trims it after the retention
     COMPLETED = "completed"  # the scheduler forgets its status after the retention
     DISCARDED = "discarded"  # cancelled while it ran, or expired; the scheduler forgets its status after the retention
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task on its way in. `args` is a JSON object; `options` is JSON too, or empty."""
-
-    id: str
-    name: str
-    args: bytes
-    options: bytes = b""
-    delay_ms: int = 0
-    run_at_ms: int = 0  # epoch; 0 = as soon as `delay_ms` has passed
-    priority: int = 0  # higher runs earlier
-    unique: str = ""  # no second task with this key until this one has ended
-    terms: bytes = b""  # JSON of ferryman.terms.Terms, or empty: what few tasks ask for
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """The answer to an enqueue. `created` is False when a task with this id or unique key already existed."""
-
-    id: str
-    created: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +87,9 @@ def check_task_id(task_id: str) -> str:
     return task_id
 
 
+@lru_cache(maxsize=1024)
 def check_task_name(name: str) -> str:
     """Return `name`, or raise InvalidTask."""
     if not _NAME.fullmatch(name):
         raise InvalidTask("task", f"{name[:140]!r} is not a letter or '_', then up to 127 of A-Z, a-z, 0-9 and '_.-'")
     return name
-
-
-def check_new_task(task: NewTask) -> None:
-    """Raise InvalidTask when Redis must not see this task."""
-    check_task_id(task.id)
-    check_task_name(task.name)
-    if not -MAX_PRIORITY <= task.priority <= MAX_PRIORITY:
-        raise InvalidTask("priority", f"{task.priority} is not within ±{MAX_PRIORITY}")
-    if task.delay_ms < 0:
-        raise InvalidTask("delay", f"{task.delay_ms} ms is negative")
-    if task.run_at_ms < 0:
-        raise InvalidTask("at", "lies before 1970")
-    if task.unique and not _UNIQUE.fullmatch(task.unique):
-        raise InvalidTask("unique", f"{task.unique[:40]!r} is not 1 to 200 printable ASCII characters without spaces")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from ferryman.attendance import ENDED, ending_sync
@@ -18,37 +18,29 @@ from ferryman.errors import (
     TaskDiscarded,
     TaskExpired,
     TaskFailed,
+    WorkflowFailed,
 )
 from ferryman.inspector import Inspector
+from ferryman.new_task import Enqueued
 from ferryman.plan import run_plan, run_plan_async
 from ferryman.producer import Producer
 from ferryman.results import Results
-from ferryman.task import Enqueued, Task
+from ferryman.task import Task
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class TaskRef(Enqueued, Generic[R_co]):
+class TaskRef(Enqueued, Generic[R_co], frozen=True, eq=False, gc=False):
     """What `send.enqueue(...)` returns, and `send.ref(id)` makes again anywhere. `R_co` is what the handler returns.
 
     `created` is False when a task with this id or unique key already existed: it is then that one.
     """
 
-    __slots__ = ("_keeps", "_producer", "_results")
-
-    def __init__(
-        self, task_id: str, created: bool, producer: Producer, results: Results, keeps: bool | None = None
-    ) -> None:
-        super().__init__(task_id, created)
-        object.__setattr__(self, "_producer", producer)
-        object.__setattr__(self, "_results", results)
-        object.__setattr__(self, "_keeps", keeps)
-
     _producer: Producer
     _results: Results
     #: Whether its result is kept; None where only its handler, elsewhere, can tell.
-    _keeps: bool | None
+    _keeps: bool | None = None
 
     @property
     def queue(self) -> str:
@@ -66,15 +58,7 @@ class TaskRef(Enqueued, Generic[R_co]):
         ResultTimeout after `timeout`, and ResultNotKept when there is nothing to wait for: without `keep_result=`
         at its handler or its enqueue no result is kept.
         """
-        self._check_keeps()
-        timeout_s = None if timeout is None else parse_duration(timeout)
-        link, attendance = self._producer.attendance()
-        try:
-            async with asyncio.timeout(timeout_s):
-                ending = await attendance.ending(link, self.id)
-        except TimeoutError:
-            raise ResultTimeout(self.queue, self.id, timeout_s or 0.0, "") from None
-        return self._read(ending)
+        return await self.result_unless_dead((), timeout)
 
     @overload
     def result_sync(self: TaskRef[Coroutine[Any, Any, T]], timeout: Duration | None = None) -> T: ...
@@ -82,12 +66,28 @@ class TaskRef(Enqueued, Generic[R_co]):
     def result_sync(self: TaskRef[T], timeout: Duration | None = None) -> T: ...
     def result_sync(self, timeout: Duration | None = None) -> Any:
         """The same, blocking; for any thread. In a coroutine use `result`."""
+        return self.result_unless_dead_sync((), timeout)
+
+    async def result_unless_dead(self, before: Sequence[str], timeout: Duration | None) -> Any:  # noqa: ASYNC109
+        """The same for a workflow's node; raises WorkflowFailed as soon as a task `before` it is dead."""
         self._check_keeps()
         timeout_s = None if timeout is None else parse_duration(timeout)
-        ending = ending_sync(self._producer.sync_link(), self.queue, self.id, timeout_s)
+        link, attendance = self._producer.attendance()
+        try:
+            async with asyncio.timeout(timeout_s):
+                task_id, ending = await attendance.ending(link, self.id, before)
+        except TimeoutError:
+            raise ResultTimeout(self.queue, self.id, timeout_s or 0.0, "") from None
+        return self._read(task_id, ending)
+
+    def result_unless_dead_sync(self, before: Sequence[str], timeout: Duration | None) -> Any:
+        """The same, blocking."""
+        self._check_keeps()
+        timeout_s = None if timeout is None else parse_duration(timeout)
+        task_id, ending = ending_sync(self._producer.sync_link(), self.queue, self.id, timeout_s, before)
         if ending.state not in ENDED:
             raise ResultTimeout(self.queue, self.id, timeout_s or 0.0, ending.state)
-        return self._read(ending)
+        return self._read(task_id, ending)
 
     async def cancel(self) -> Cancellation:
         """See that it comes to no end: what has not started is discarded, what runs is asked to stop.
@@ -125,8 +125,10 @@ class TaskRef(Enqueued, Generic[R_co]):
             why = "keeps no result: give its handler or its enqueue keep_result='1h'"
             raise ResultNotKept(self.queue, self.id, why)
 
-    def _read(self, ending: Ending) -> Any:
+    def _read(self, task_id: str, ending: Ending) -> Any:
         text = ending.left.decode("utf-8", "replace")
+        if task_id != self.id:
+            raise WorkflowFailed(self.queue, task_id, text, waiting=self.id)
         match ending.state, text[:1]:
             case "completed", "=":
                 try:

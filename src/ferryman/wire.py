@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -10,6 +10,8 @@ import hiredis
 from ferryman.call import Argument
 
 Words: TypeAlias = Sequence[Argument]
+
+_pack: Final[Callable[[Any], bytes]] = hiredis.pack_command  # its stub knows tuples of one word only
 
 #: Not False: nothing that Redis can say is mistaken for it.
 _NOTHING_YET: Final = object()
@@ -47,14 +49,17 @@ class Replies:
             raise ConnectionError(f"what answers is no Redis: {error}") from error
 
 
-def packed(commands: Iterable[Words]) -> bytes:
+def packed(commands: Sequence[Words]) -> bytes:
     """Commands, one after another, as they are sent."""
-    pack: Callable[[Any], Any] = hiredis.pack_command  # its stub knows tuples of one word only
-    return b"".join([pack(tuple(words)) for words in commands])
+    if len(commands) == 1:
+        return _pack(tuple(commands[0]))
+    return b"".join([_pack(tuple(words)) for words in commands])
 
 
-def understood(commands: Sequence[Words], replies: Sequence[Any]) -> list[Any]:
+def understood(commands: Sequence[Words], replies: list[Any]) -> list[Any]:
     """The replies as a call reads them: what is a mapping by its meaning is a dict, as with redis-py."""
+    if len(commands) == 1 and commands[0][0] not in _MAPPINGS:
+        return replies
     return [
         reply if isinstance(reply, Exception) or (read := _MAPPINGS.get(words[0])) is None else read(reply)
         for words, reply in zip(commands, replies, strict=True)

@@ -30,13 +30,13 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counts]:
         server.stop()
 
 
-def test_an_enqueue_of_many_costs_redis_two_commands_a_task(counts: Counts) -> None:
-    # EXISTS and HSET, and a few for each hundred.
-    assert counts.enqueue_commands < 2.2
+def test_an_enqueue_of_many_costs_redis_one_command_a_task(counts: Counts) -> None:
+    # HSET, and seven for each hundred.
+    assert counts.enqueue_commands < 1.1
 
 
-def test_an_enqueue_of_one_costs_redis_nine_commands_with_its_script(counts: Counts) -> None:
-    assert counts.enqueue_alone_commands <= 9
+def test_an_enqueue_of_one_costs_redis_eight_commands_with_its_script(counts: Counts) -> None:
+    assert counts.enqueue_alone_commands <= 8
 
 
 def test_a_task_costs_redis_seven_commands_from_waiting_to_completed(counts: Counts) -> None:
@@ -50,5 +50,5 @@ def test_a_waiting_task_occupies_less_than_450_bytes(counts: Counts) -> None:
 
 
 def test_an_enqueue_makes_so_many_calls_in_python(counts: Counts) -> None:
-    assert counts.enqueue_sync_calls <= 105
-    assert counts.enqueue_many_calls <= 36
+    assert counts.enqueue_sync_calls <= 87
+    assert counts.enqueue_many_calls <= 20

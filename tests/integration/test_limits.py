@@ -15,7 +15,7 @@ from ferryman_yard.programs import Start
 from ferryman_yard.yard import Yard
 
 from ferryman.call import command
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 from ferryman.terms import Terms
 
 APP = str(Path(ferryman_yard.__file__).with_name("lane_app.py"))

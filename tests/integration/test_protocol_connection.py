@@ -107,6 +107,18 @@ async def test_tls_checks_who_answers(redis_url: str, certificate: Path) -> None
             await both(url.replace("localhost", "127.0.0.1"), GET)
 
 
+async def test_certificates_are_read_once_for_all_connections_of_a_link(redis_url: str, certificate: Path) -> None:
+    async with tls_before(redis_url, certificate) as port:
+        copy = certificate.with_name("copy.pem")
+        copy.write_bytes(certificate.read_bytes())
+        blocking = SyncLink.from_url(f"rediss://localhost:{port}?ssl_ca_certs={copy}")
+        first = await asyncio.to_thread(blocking.run, ME)
+        copy.unlink()
+        blocking.close()  # what is idle: the link may be used again
+        assert await asyncio.to_thread(blocking.run, ME) != first
+        blocking.close()
+
+
 async def test_a_connection_that_was_closed_while_idle_is_replaced(redis_url: str, real_link: Link) -> None:
     link, blocking = Link.from_url(redis_url), SyncLink.from_url(redis_url)
     mine, its = await link.run(ME), await asyncio.to_thread(blocking.run, ME)

@@ -22,10 +22,11 @@ from ferryman.ends import Ends
 from ferryman.errors import BrokerError, InvalidTask
 from ferryman.lane_figures import read_lanes
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.policy import Claim
 from ferryman.protocol import Completion, Step, kept_result
 from ferryman.schedule import Overlap, Schedule
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.terms import Terms
 from ferryman.timetable import Timetable
 from ferryman.workers import WorkerInfo

@@ -15,8 +15,9 @@ from ferryman.call import Call, command
 from ferryman.errors import BrokerUnavailable, QueueFull
 from ferryman.link import Link
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.protocol import Completion, ExitReply
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.workers import WorkerInfo
 
 

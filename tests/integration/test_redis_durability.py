@@ -24,7 +24,7 @@ from ferryman.durability import Durability, judge, questions
 from ferryman.errors import BrokerUnavailable, QueueFull
 from ferryman.inspector import Inspector
 from ferryman.link import Link
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 SMALL = ("--maxmemory", "4mb")
 PATIENCE_S = 60

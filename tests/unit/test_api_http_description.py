@@ -12,7 +12,7 @@ import pytest
 from ferryman_yard.api_app import serve
 
 import ferryman.api
-from ferryman import task
+from ferryman import new_task, task
 from ferryman.api import schema
 from ferryman.api.app import create_app
 from ferryman.api.description import operations
@@ -108,7 +108,7 @@ def test_every_answer_has_its_example(document: dict[str, Any]) -> None:
         (schema.QUEUE_PATTERN, task._QUEUE),
         (schema.ID_PATTERN, task._ID),
         (schema.NAME_PATTERN, task._NAME),
-        (schema.UNIQUE_PATTERN, task._UNIQUE),
+        (schema.UNIQUE_PATTERN, new_task._UNIQUE),
     ],
 )
 def test_the_patterns_that_are_shown_are_those_that_are_checked(shown: str, checked: re.Pattern[str]) -> None:

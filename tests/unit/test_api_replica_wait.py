@@ -11,9 +11,9 @@ from ferryman import Queue
 from ferryman.broker import Broker
 from ferryman.durations import Duration
 from ferryman.errors import BrokerRefused, BrokerUnavailable, InvalidTask, NotReplicated
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.replication import ReplicaWait
 from ferryman.settings import BadSetting
-from ferryman.task import Enqueued, NewTask
 
 ENQUEUE = Broker("q").enqueue([NewTask("a", "echo", b"{}"), NewTask("b", "echo", b"{}")])
 REPLY = [b"ok", b"a", 1, b"b", 0]

@@ -10,8 +10,8 @@ from ferryman_bench import MOMENT, Bench, past_run
 
 from ferryman.call import Call
 from ferryman.errors import BrokerRefused
+from ferryman.new_task import NewTask
 from ferryman.protocol import Completion, ExitReply, Outcomes
-from ferryman.task import NewTask
 
 ENDED = {
     "state": "discarded",

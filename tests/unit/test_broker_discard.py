@@ -6,7 +6,8 @@ import pytest
 from ferryman_bench import Bench
 
 from ferryman.errors import BrokerRefused
-from ferryman.task import Enqueued, NewTask, TaskState
+from ferryman.new_task import Enqueued, NewTask
+from ferryman.task import TaskState
 
 
 async def test_cancel_in_the_middle_of_a_long_list_leaves_a_ghost_that_counts_as_nothing(bench: Bench) -> None:

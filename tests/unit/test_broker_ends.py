@@ -6,8 +6,9 @@ import pytest
 from ferryman_bench import Bench
 
 from ferryman.ends import Ending, Ends
+from ferryman.new_task import NewTask
 from ferryman.protocol import Completion, kept_result, refused_result
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.terms import Terms
 
 KEEP = Terms(keep=True).encode()

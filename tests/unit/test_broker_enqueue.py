@@ -8,8 +8,8 @@ import pytest
 from ferryman_bench import MOMENT, Bench
 
 from ferryman.errors import InvalidTask, ProtocolMismatch
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.protocol import PROTOCOL, Completion
-from ferryman.task import Enqueued, NewTask
 
 
 async def test_an_enqueued_task_waits_at_the_back_with_its_payload_in_a_hash(bench: Bench) -> None:
@@ -90,6 +90,39 @@ async def test_one_batch_with_an_id_twice_creates_it_once(bench: Bench) -> None:
     assert (await bench.snapshot())["waiting"] == ["t"]
 
 
+async def test_in_a_batch_the_tasks_that_exist_are_told_from_the_new_ones(bench: Bench) -> None:
+    await bench.enqueue("b")
+
+    async with bench.changes() as changes:
+        reply = await bench.run(bench.broker.enqueue([NewTask(id, "echo", b'{"y":2}') for id in ("a", "b", "c")]))
+
+    assert reply == [Enqueued("a", True), Enqueued("b", False), Enqueued("c", True)]
+    assert changes["waiting"] == ["b", "a", "c"]
+    assert changes["stats"] == {"enqueued": "3"}
+    assert "task:b" not in changes
+
+
+async def test_tasks_that_ask_for_more_keep_their_place_among_plain_ones(bench: Bench) -> None:
+    tasks = [NewTask("a", "echo", b"{}"), NewTask("b", "other", b"{}", unique="k"), NewTask("c", "echo", b"{}")]
+
+    assert await bench.run(bench.broker.enqueue(tasks)) == [Enqueued(id, True) for id in "abc"]
+    assert (await bench.snapshot())["waiting"] == ["a", "b", "c"]
+
+
+async def test_more_plain_tasks_than_one_command_of_a_script_takes_are_enqueued(real_bench: Bench) -> None:
+    tasks = [NewTask(f"t{n}", "echo", b"{}") for n in range(8_001)]
+
+    assert all(reply.created for reply in await real_bench.run(real_bench.broker.enqueue(tasks)))
+    assert (await real_bench.stats()).waiting == 8_001
+
+
+async def test_a_batch_of_none_changes_nothing(bench: Bench) -> None:
+    async with bench.changes() as changes:
+        assert await bench.run(bench.broker.enqueue([])) == []
+
+    assert changes in ({}, {"config": {"protocol": str(PROTOCOL)}})
+
+
 async def test_a_unique_key_lets_one_task_in_and_names_its_owner(bench: Bench) -> None:
     tasks = [NewTask(id, "echo", b"{}", unique="order:7") for id in ("a", "b")]
     assert await bench.run(bench.broker.enqueue(tasks)) == [Enqueued("a", True), Enqueued("a", False)]
@@ -164,6 +197,9 @@ async def test_protocols_that_are_one_apart_work_together(bench: Bench, theirs: 
     async with bench.changes() as changes:
         with pytest.raises(ProtocolMismatch, match="upgrade this process"):
             await bench.enqueue("t")
+    assert changes == {}
+    async with bench.changes() as changes:
         with pytest.raises(ProtocolMismatch):
             await bench.register("w")
-    assert changes == {}
+    assert changes.keys() == {"config"}
+    assert changes["config"].keys() - {"protocol"} == {"refused_protocol", "refused_ms"}, "noted, for people"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ferryman_bench import Bench
 
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 
 def task(id: str, priority: int = 0, delay_ms: int = 0) -> NewTask:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ferryman.call import command
 from ferryman.link import Link
+from ferryman.new_task import NewTask
 from ferryman.protocol import Completion, Delivery
-from ferryman.task import NewTask
 from ferryman.terms import Terms
 from ferryman.testing.clock import Clock, load_timed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ferryman_bench import Bench
 
-from ferryman.task import NewTask, TaskState
+from ferryman.new_task import NewTask
+from ferryman.task import TaskState
 
 
 async def order(bench: Bench, worker: str = "w") -> list[str]:

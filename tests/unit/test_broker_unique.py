@@ -6,8 +6,9 @@ from typing import Any
 
 from ferryman_bench import Bench
 
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.protocol import Completion, Delivery
-from ferryman.task import Enqueued, NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.terms import Terms
 
 WHILE_WAITING = Terms(unique_for="while_waiting").encode()

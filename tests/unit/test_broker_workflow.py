@@ -10,11 +10,12 @@ import pytest
 from ferryman_bench import Bench
 
 from ferryman.call import command
+from ferryman.new_task import NewTask
 from ferryman.plan import run_plan_async
 from ferryman.protocol import Completion, kept_result
 from ferryman.queue import Queue
 from ferryman.sending import WorkItem
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman.terms import Terms
 from ferryman.workflow import Workflow
 from ferryman.workflow_plan import OnFailure, PlannedNode, batches_of

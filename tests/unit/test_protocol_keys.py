@@ -14,10 +14,11 @@ from ferryman.errors import InvalidTask
 from ferryman.inspector import Inspector
 from ferryman.keys import MARKER, Keys
 from ferryman.manifest import Manifest
+from ferryman.new_task import NewTask
 from ferryman.policy import Claim, QueuePolicy
 from ferryman.protocol import Completion, Step
 from ferryman.schedule import Schedule
-from ferryman.task import NewTask, TaskState, check_queue_name, check_task_id
+from ferryman.task import TaskState, check_queue_name, check_task_id
 from ferryman.timetable import Timetable
 from ferryman.workers import WorkerInfo, WorkerRegistry
 

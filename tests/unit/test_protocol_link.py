@@ -9,8 +9,9 @@ from ferryman.broker import Broker
 from ferryman.call import command
 from ferryman.errors import BrokerRefused, BrokerUnavailable, QueueFull
 from ferryman.inspector import Inspector
-from ferryman.link import Link, SyncLink, translate
-from ferryman.task import NewTask
+from ferryman.link import Link, SyncLink
+from ferryman.new_task import NewTask
+from ferryman.refusals import translate
 from ferryman.wire import NotAdmitted, Refusal
 
 FLUSH = command("SCRIPT", "FLUSH", read=bool)

@@ -11,11 +11,11 @@ import pytest
 from ferryman.call import Call, command
 from ferryman.errors import BrokerUnavailable
 from ferryman.link import Link, SyncLink
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.pools import replaced
 from ferryman.producer import Producer
 from ferryman.sending import WorkItem
 from ferryman.steps import Ahead, Overlapped, Steps, drive, drive_sync
-from ferryman.task import Enqueued, NewTask
 
 PING = command("PING", read=str)
 

@@ -9,7 +9,8 @@ from ferryman.api.problems import Problem, invalid, of_error
 from ferryman.api.rate import too_many
 from ferryman.api.tokens import Scope
 from ferryman.errors import BrokerUnavailable, NotReplicated, PayloadTooLarge, QueueFull, UnknownTask
-from ferryman.task import MAX_ARGS_BYTES, Enqueued
+from ferryman.new_task import Enqueued
+from ferryman.task import MAX_ARGS_BYTES
 
 _FIGURES: Final[dict[str, Any]] = {
     "queue": "emails",

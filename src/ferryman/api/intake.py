@@ -24,9 +24,10 @@ from ferryman.headers import NO_HEADERS
 from ferryman.inspector import Inspector
 from ferryman.link import Link
 from ferryman.manifest import TaskManifest
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.options import EnqueueOptions
 from ferryman.replication import ReplicaWait
-from ferryman.task import Enqueued, NewTask, check_queue_name, check_task_id
+from ferryman.task import check_queue_name, check_task_id
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,12 @@
 -- KEYS[1] waiting (LIST)    KEYS[2] delayed (ZSET)   KEYS[3] priority (ZSET)  KEYS[4] stats (HASH)
 -- KEYS[5] config (HASH)     KEYS[6] task: (prefix of HASH)                    KEYS[7] unique: (prefix of STRING)
 -- KEYS[8] the queue's root (prefix)
--- ARGV[1] protocol number, then 9 per task:
---         id, name, args (JSON), options (JSON or ''), delay (ms), run at (epoch ms, 0 = none), priority, unique key ('' = none),
+-- ARGV[1] protocol number   ARGV[2] how many values each task has, then these: 4 of plain tasks, whose ids differ,
+--         id, name, args (JSON), options (JSON or ''),
+--         or 9, of tasks that ask for more: delay (ms), run at (epoch ms, 0 = none), priority, unique key ('' = none),
 --         terms (JSON or ''): what few tasks ask for, see terms.py
--- Returns {'ok', then 2 per task: id of the task that exists now, 1 created | 0 existed}
+-- Returns {'ok'}: all were created, each under its own id
+--      or {'ok', then 2 per task: id of the task that exists now, 1 created | 0 existed}
 --      or {'protocol', number found in Redis}
 -- The id is the idempotency key: valid while the task or its kept status exists.
 -- A unique key with `throttle_ms` is kept for that long, whatever becomes of its task. One with `debounce_ms` makes its task
@@ -13,17 +15,21 @@
 -- A task with a lane, and each one where the queue has a rate, comes to waiting by its lane: parts/lane.lua.
 -- The marker of a priority above 0 goes to the front of waiting, of one below 0 to the back.
 local waiting, delayed, priority, stats, config, task, unique = unpack(KEYS)
--- part: lane
--- part: planting
+local ARGV = ARGV
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local at = string.format('%.0f', now)
 
 local says = redis.call('HMGET', config, 'protocol', 'rate_count', 'code_rate_count')
 local protocol, rated = says[1], (tonumber(says[3] or says[2] or '0') or 0) > 0
 if protocol and math.abs(tonumber(protocol) - tonumber(ARGV[1])) > 1 then
   return {'protocol', tonumber(protocol)}
 end
+-- part: plain
+-- part: lane
+-- part: planting
+
 redis.call('LLEN', waiting)
 local counters = redis.call('HMGET', stats, 'enqueued', 'sequence')
 for _, count in ipairs(counters) do
@@ -48,7 +54,7 @@ local function owner_of(key, debounce)
   if f[1] ~= 'delayed' or f[3] then return false end
   return owner, debounce
 end
-for i = 2, #ARGV, 9 do
+for i = 3, #ARGV, 9 do
   local id, key, terms = ARGV[i], ARGV[i + 7], ARGV[i + 8]
   local wish = NO_TERMS
   if terms ~= '' then
@@ -87,7 +93,7 @@ if waits_for_time then redis.call('ZCARD', delayed) end
 if has_priority then redis.call('ZCARD', priority) end
 
 if not protocol then redis.call('HSET', config, 'protocol', ARGV[1]) end
-local at, created = string.format('%.0f', now), 0
+local created = 0
 -- One command for many that go to the back of waiting one after another.
 local line = {}
 local function line_up()

@@ -40,5 +40,6 @@ if overlap == 'skip' and task_id ~= '' then
 end
 local reply = enqueue({unpack(KEYS, 1, #KEYS - 1)}, {unpack(ARGV, 6)})
 if reply[1] ~= 'ok' then return reply end
-settle(occurrence, occurrence, reply[2])
-return {'fired', reply[2]}
+local accepted = reply[2] or ARGV[8]
+settle(occurrence, occurrence, accepted)
+return {'fired', accepted}

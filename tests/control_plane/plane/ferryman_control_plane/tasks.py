@@ -6,7 +6,7 @@ import itertools
 
 from ferryman.broker import Broker
 from ferryman.link import SyncLink
-from ferryman.task import NewTask
+from ferryman.new_task import NewTask
 
 #: As many as a script takes at once.
 BATCH = 250

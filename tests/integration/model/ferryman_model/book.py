@@ -10,8 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ferryman.new_task import NewTask
 from ferryman.protocol import Delivery
-from ferryman.task import NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman_model.roster import Roster
 
 

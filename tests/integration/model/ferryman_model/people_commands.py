@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ferryman.broker import Broker
+from ferryman.new_task import Enqueued, NewTask
 from ferryman.policy import QueuePolicy
 from ferryman.protocol import Moved
-from ferryman.task import Enqueued, NewTask, TaskState
+from ferryman.task import TaskState
 from ferryman_model.book import Book, Record
 from ferryman_model.command import Command, same
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from ferryman.task import NewTask, TaskState
+from ferryman.new_task import NewTask
+from ferryman.task import TaskState
 from ferryman_model.command import Fate
 from ferryman_model.scene import Scene, fates, if_any, one_of
 
