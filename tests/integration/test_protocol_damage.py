@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -17,11 +18,12 @@ import pytest
 from ferryman_bench import Bench
 
 from ferryman import scripts
+from ferryman.broker import ANY_HANDED
 from ferryman.call import Argument, Call, command
 from ferryman.ends import Ends
 from ferryman.errors import BrokerError, InvalidTask
 from ferryman.lane_figures import read_lanes
-from ferryman.manifest import Manifest
+from ferryman.manifest import Manifest, TaskManifest
 from ferryman.new_task import NewTask
 from ferryman.policy import Claim
 from ferryman.protocol import Completion, Step, kept_result
@@ -54,6 +56,8 @@ SCHEDULE = Schedule("beat", "echo", every_ms=1_000)
 ALONE = Schedule("alone", "echo", every_ms=1_000, overlap=Overlap.SKIP)
 SETTLED_MS = 1_000_000
 INFO = WorkerInfo("w3", "slot", "pod", 15_000, 1_000, 1, "app", "1")
+KNOWS = Manifest("app", {"echo": TaskManifest("echo")})
+KNOWS_MORE = Manifest("app", {"echo": TaskManifest("echo"), "more": TaskManifest("more")})
 
 CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "enqueue": lambda b: b.broker.enqueue(NEW),
@@ -68,6 +72,7 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "promote": lambda b: b.broker.promote(),
     "fetch": lambda b: b.broker.fetch("w2", 10),
     "fetch handed": lambda b: b.broker.fetch("w2", 1, "handed"),
+    "fetch what was handed over": lambda b: b.broker.fetch("w2", 1, ANY_HANDED),
     "complete": lambda b: b.broker.complete("w1", [Completion("held-1", 1), Completion("held-2", 1)]),
     "complete with a result": lambda b: b.broker.complete("w1", [Completion("held-2", 1, 1, kept_result(9_999, b"1"))]),
     "retry": lambda b: b.broker.retry("w1", "held-2", 1, delay_ms=10),
@@ -101,7 +106,7 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "attend": lambda b: Ends(b.name).attend(["waits", "held-2", "done", "buried"], "waiter"),
     "asked_to_stop": lambda b: b.workers.asked_to_stop("w1", ["stopped", "held-2"]),
     "progress": lambda b: b.workers.progress("w1", [Step("held-2", 1, b'{"done":1}')]),
-    "register": lambda b: b.workers.register(INFO, Manifest("app", {})),
+    "register": lambda b: b.workers.register(INFO, KNOWS_MORE),
     "beat": lambda b: b.workers.beat("w1", 15_000),
     "unregister": lambda b: b.workers.unregister("w2"),
     "hint_gone": lambda b: b.workers.hint_gone("w1", "gone", exempt=True),
@@ -117,6 +122,8 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "holding": lambda b: b.workers.holding("w1"),
     "list": lambda b: b.workers.list(),
     "look": lambda b: b.workers.look(),
+    "speak": lambda b: b.workers.speak(),
+    "versions": lambda b: b.inspector.versions("echo"),
     "fire": lambda b: Timetable("bench").fire(SCHEDULE, SETTLED_MS, SETTLED_MS + 1),
     "fire one that overlaps": lambda b: Timetable("bench").fire(ALONE, SETTLED_MS, SETTLED_MS + 1),
     "pass over": lambda b: Timetable("bench").pass_over(SCHEDULE, SETTLED_MS, SETTLED_MS + 1),
@@ -125,7 +132,7 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
 }
 
 #: Commands by which a script may read a hash: of these two the fields stand in its text; the others read all or none.
-NAMED, WHOLE = {"HGET", "HMGET"}, {"HGETALL", "HLEN"}
+NAMED, WHOLE = {"HGET", "HMGET"}, {"HGETALL", "HKEYS", "HLEN", "HEXISTS"}
 #: All else that scripts say to Redis; what a key of the wrong type or a strange entry does to it is tried.
 OTHERS = {
     "SADD",
@@ -136,7 +143,7 @@ OTHERS = {
     "LPOP",
     "PEXPIRE",
     *("TIME", "EXISTS", "GET", "SET", "DEL", "UNLINK", "HSET", "HSETNX", "HDEL", "HINCRBY"),
-    *("LLEN", "LRANGE", "LPOS", "LPUSH", "RPUSH", "LREM", "LTRIM"),
+    *("LLEN", "LINDEX", "LRANGE", "LPOS", "LPUSH", "RPUSH", "LREM", "LTRIM"),
     *(
         "ZADD",
         "ZCARD",
@@ -190,6 +197,8 @@ async def make_busy(bench: Bench) -> None:
     await bench.register("w2", slot="slot-2")
     await bench.register("silent", timeout_ms=1)
     await bench.write("HSET", bench.keys.manifest, "echo", "{}")
+    await bench.run(bench.workers.register(replace(INFO, id="knows", slot=""), KNOWS))
+    await bench.run(bench.workers.unregister("knows"))
     await bench.enqueue("held-1", priority=1)
     await bench.enqueue("held-2", unique="held")
     await bench.fetch("w1", 2)

@@ -53,9 +53,10 @@ async def test_tasks_go_to_those_workers_whose_manifest_fits_and_none_is_burnt(y
 
 
 async def test_the_budget_of_parks_is_kept_while_a_living_worker_knows_the_name(yard: Yard) -> None:
-    """The new worker is there and can't take anything: what only the old one fetches must wait, however often."""
-    new = await yard.worker(YARD_APP=_SKEW_APP, YARD_APP_VERSION="2")
-    new.signal(signal.SIGSTOP)  # it stays registered, with its promise of a minute, and beats no more
+    """The new worker is there and has its only slot full: what only the old one fetches must wait, however often."""
+    await yard.worker(YARD_APP=_SKEW_APP, YARD_APP_VERSION="2", FERRYMAN_CONCURRENCY="1")
+    await yard.enqueue_wait("busy")
+    await yard.until(lambda: yard.lines("start"))
     old = await yard.worker(YARD_APP=_SKEW_APP, YARD_APP_VERSION="1")
     await yard.enqueue("a", name="extra")
     await yard.enqueue("b", name="move", args='{"target": "there"}')
@@ -71,9 +72,9 @@ async def test_the_budget_of_parks_is_kept_while_a_living_worker_knows_the_name(
         assert "another version, which can run it" in parked.error
         parks = command("HGET", yard.bench.keys.task + "a", "parks", read=lambda reply: reply)
         assert await yard.bench.run(parks) is None, "none was counted"
-        new.signal(signal.SIGCONT)
+        yard.gate.touch()
         old.signal(signal.SIGTERM)
-        await yard.until_stats(completed=2, dead=0, parked=0)
+        await yard.until_stats(completed=3, dead=0, parked=0)
 
 
 async def test_arguments_that_fit_no_version_are_dead_at_once(yard: Yard) -> None:

@@ -244,7 +244,9 @@ async def test_a_name_that_no_handler_has_is_parked_as_in_a_worker(ferryman: Tes
     await mails.enqueue("mial", {"to": "a@example.com"})
     [run] = await ferryman.run_until_idle()
     assert run.outcome == "parked"
-    assert run.error == "no handler named 'mial' in queue 'mails'; it waits for a version that can run it (1 of 33 tries)"
+    assert (
+        run.error == "no handler named 'mial' in queue 'mails'; it waits for a version that can run it (1 of 33 tries)"
+    )
     assert [task.name for task in ferryman.delayed()] == ["mial"]
 
 

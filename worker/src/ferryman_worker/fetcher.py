@@ -20,7 +20,7 @@ from ferryman.link import Link
 from ferryman.protocol import Fetched
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
-from ferryman_worker.appetite import FETCH_AT_MOST, Appetite
+from ferryman_worker.appetite import Appetite
 from ferryman_worker.batch import Batch, Held
 from ferryman_worker.counters import Counters
 from ferryman_worker.listener import Listener
@@ -186,13 +186,13 @@ class Fetcher:
         return self._comparing or (self.reconcile and (self._flying > 0 or self._listener.listening))
 
     def _listen(self) -> None:
-        free = min(self._pool.free, FETCH_AT_MOST)
-        fetch = self._broker.fetch(self._worker, free, ANY_HANDED)
-        self._listener.listen(fetch, lambda fetched: self._handed_over(fetched, free))
+        # For one task only: Redis runs this for a worker that is frozen or cut off, too, and what it took waits there
+        # until its deadline has passed.
+        self._listener.listen(self._broker.fetch(self._worker, 1, ANY_HANDED), self._handed_over)
 
-    def _handed_over(self, fetched: Fetched, wanted: int) -> None:
+    def _handed_over(self, fetched: Fetched) -> None:
         try:
-            self._take(fetched, wanted)
+            self._take(fetched, wanted=2)  # one does not mean that there are more: what is left in waiting tells
         except OwnershipGone as gone:
             self._gone = gone  # a lane says so
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from ferryman import Context, Queue
@@ -27,3 +28,9 @@ else:
     @queue.task
     async def extra(ctx: Context[None]) -> None:
         log("extra", _VERSION, ctx.task_id, ctx.attempt)
+
+    @queue.task
+    async def wait(ctx: Context[None], path: str) -> None:
+        log("start", ctx.task_id)
+        while not os.path.exists(path):
+            await asyncio.sleep(0.01)
