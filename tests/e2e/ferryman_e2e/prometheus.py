@@ -68,7 +68,9 @@ class Prometheus:
 
     def lines(self, expr: str, since_s: float, until_s: float) -> list[Line]:
         """The series between two moments (epoch). AssertionError: a wrong query."""
-        ask = {"query": expr, "start": since_s, "end": until_s, "step": SCRAPE_S}
+        # The last step is the end itself: one before it would show figures from before the last scrape.
+        begin_s = until_s - math.ceil((until_s - since_s) / SCRAPE_S) * SCRAPE_S
+        ask = {"query": expr, "start": begin_s, "end": until_s, "step": SCRAPE_S}
         found = self._ask("query_range", ask)["result"]
         return [
             Line(one["metric"], [(at, float(value)) for at, value in one["values"] if not math.isnan(float(value))])
