@@ -107,16 +107,8 @@ class Broker:
         and no park either when it is not `park_counted`."""
         k = self.keys
         keys = (k.active(worker), k.workers, k.delayed, k.stats, k.task, k.root)
-        args = (
-            worker,
-            id,
-            token,
-            delay_ms,
-            int(spend),
-            error[:MAX_ERROR_CHARS],
-            run_ms,
-            int(park) and 2 - park_counted,
-        )
+        parks = 0 if not park else 1 if park_counted else 2
+        args = (worker, id, token, delay_ms, int(spend), error[:MAX_ERROR_CHARS], run_ms, parks)
         return Call("retry", keys, args, _exit)
 
     def dead_letter(self, worker: str, id: str, token: int, *, error: str, run_ms: int = 0) -> Call[ExitReply]:

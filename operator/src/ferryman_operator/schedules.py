@@ -76,9 +76,11 @@ class Schedules:
             return
         try:
             async with asyncio.timeout(self._timeout_s):
-                known = await link.run_all([_timetable(wish.tracked).agree() for wish in wishes])
+                asked: list[Call[Any]] = [_timetable(wish.tracked).agree() for wish in wishes]
+                asked += [_names(wish.tracked) for wish in wishes]
+                replies = await link.run_all(asked)
+                known, names = replies[: len(wishes)], replies[len(wishes) :]
                 await self._correct(link, wishes, known)
-                names = await link.run_all([_names(wish.tracked) for wish in wishes])
         except (BrokerError, OSError, TimeoutError) as error:
             logger.warning("the schedules of %d queues were not published: %s", len(wishes), error)
             return

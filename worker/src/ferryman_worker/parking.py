@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ferryman.handler import AnyHandler
-from ferryman.logs import trace_fields
-from ferryman.options import headers_of
 from ferryman.protocol import Delivery
 from ferryman_worker.acker import Acker
 from ferryman_worker.counters import Counters
@@ -25,12 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 class Parking:
-    """For the tasks of one queue. Without `versions` nobody else is known."""
+    """For the tasks of one queue. Without `versions` nobody else is known; `where` is what a record says of a task."""
 
-    def __init__(self, acker: Acker, counters: Counters, versions: Versions | None) -> None:
+    def __init__(
+        self,
+        acker: Acker,
+        counters: Counters,
+        versions: Versions | None,
+        where: Callable[[Delivery], Mapping[str, object]],
+    ) -> None:
         self._acker = acker
         self._counters = counters
         self._versions = versions
+        self._where = where
 
     async def unknown(self, slot: Slot, delivery: Delivery, pool: Pool | None) -> None:
         """No handler here has its name: parked, or dead when that was so for too long."""
@@ -75,7 +80,3 @@ class Parking:
             counters.parked += 1
         logger.warning("put aside: %s", verdict.error, extra=self._where(delivery))
         self._acker.fail(delivery, verdict, 0.0)
-
-    def _where(self, delivery: Delivery) -> Mapping[str, object]:
-        task: dict[str, object] = {"task_id": delivery.id, "queue": self._counters.queue, "task": delivery.name}
-        return {**task, "attempt": delivery.attempt, **trace_fields(headers_of(delivery.options))}

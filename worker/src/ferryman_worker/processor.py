@@ -81,7 +81,7 @@ class Processor:
         self._processes = processes
         self._deps = deps
         self._binder = binder
-        self._parking = Parking(acker, counters, versions)
+        self._parking = Parking(acker, counters, versions, self._where)
         self._pool: Pool | None = None
         #: The level at which starts and good ends are logged; 0 when nobody would see them.
         self._story = story_level if logger.isEnabledFor(story_level) else 0

@@ -5,15 +5,18 @@ Keys are `w:<worker>`, `t:<task>` and `l:<lane>`; `more:` ends a list that is lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from ferryman.dev.top.columns import by_width
+from ferryman.dev.top.columns import Layout, by_width
 from ferryman.dev.top.readings import Pane, Reading
 from ferryman.dev.top.rows import Table, nothing
 from ferryman.dev.top.tables import dead_columns, held_columns, lane_columns, worker_columns
 from ferryman.glance import Glances
 from ferryman.lane_figures import LaneFigures
 from ferryman.workers import WorkerRow
+
+R = TypeVar("R")
 
 _MORE = "more:"
 _WORKERS = by_width(worker_columns())
@@ -86,27 +89,23 @@ def _workers(reading: Reading, worker: str | None) -> Table:
 def _dead(dead: Glances | None) -> Table:
     if dead is None:
         return nothing("the dead tasks can't be read")
-    tasks = {f"t:{task.id}": task for task in dead.tasks}
-    more = dead.total - len(tasks)
-
-    def line(key: str, width: int) -> str:
-        return f"and {more:,} more" if key == _MORE else _DEAD(width).line(tasks[key])
-
-    keys = [*tasks, *([_MORE] if more else [])]
-    return Table(keys, lambda width: _DEAD(width).heading(), line, "no dead tasks")
+    return _listed({f"t:{task.id}": task for task in dead.tasks}, dead.total, _DEAD, "no dead tasks")
 
 
 def _lanes(figures: LaneFigures | None) -> Table:
     if figures is None:
         return nothing("the lanes can't be read")
-    rows = {f"l:{row.lane}": row for row in figures.busiest}
-    more = figures.lanes - len(rows)
+    return _listed({f"l:{row.lane}": row for row in figures.busiest}, figures.lanes, _LANES, "no tasks stand in lanes")
+
+
+def _listed(rows: Mapping[str, R], of: int, layout: Callable[[int], Layout[R]], empty: str) -> Table:
+    """These rows, and how many there are beyond them `of` all."""
+    more = of - len(rows)
 
     def line(key: str, width: int) -> str:
-        return f"and {more:,} more" if key == _MORE else _LANES(width).line(rows[key])
+        return f"and {more:,} more" if key == _MORE else layout(width).line(rows[key])
 
-    keys = [*rows, *([_MORE] if more > 0 else [])]
-    return Table(keys, lambda width: _LANES(width).heading(), line, "no tasks stand in lanes")
+    return Table([*rows, *([_MORE] if more > 0 else [])], lambda width: layout(width).heading(), line, empty)
 
 
 def _count(number: int | None) -> str:
