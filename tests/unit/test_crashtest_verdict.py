@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ferryman.crashtest.execution_log import Ending, Execution
@@ -31,6 +33,8 @@ def verdict(
 KILL = Strike(1, "sigkill", "w0.1", 5_000, 5_010, hits="w0.1")
 PAUSE = Strike(2, "pause", "w0.1", 5_000, 25_000, hits="w0.1")
 TERM = Strike(3, "sigterm", "w0.1", 5_000, 6_000, hits="w0.1", gently=True)
+#: It is told a second time after half a second.
+HURRIED = replace(TERM, kind="sigterm-twice", stops_at_ms=5_500)
 SCHEDULER = Strike(4, "scheduler", "s0.1", 5_000, 5_010)
 ALWAYS = Strike(5, "redis", "redis", 5_000, 6_000, is_outage=True)
 EVERYSEC = Strike(6, "redis", "redis", 5_000, 6_000, is_outage=True, forgets_ms=2_000)
@@ -87,6 +91,8 @@ def test_what_became_of_a_task(runs: list[Execution], final: LastSeen, fate: Fat
         pytest.param(run("w0.1", 4_900, 5_100, Ending.STOPPED), (TERM,), 0, id="stopped at the end of the grace"),
         pytest.param(run("w0.1", 4_900, 5_100), (TERM,), 1, id="a worker that is told to end must tell what it did"),
         pytest.param(run("w0.1", 4_900, 5_100), (TERM, ALWAYS), 0, id="unless there is no Redis to tell"),
+        pytest.param(run("w0.1", 4_900, 5_510), (HURRIED,), 0, id="stopped after its last line, before it returned"),
+        pytest.param(run("w0.1", 4_900, 5_400), (HURRIED,), 1, id="and this one had returned long before it was stopped"),
         pytest.param(run("w0.1", 4_900, 4_950), (ALWAYS,), 1, id="a Redis that forgets nothing explains nothing"),
         pytest.param(run("w0.1", 3_500, 3_550), (EVERYSEC,), 0, id="its completion was within what Redis may forget"),
         pytest.param(run("w0.1", 1_500, 1_550), (EVERYSEC,), 1, id="and this one was not"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -266,6 +267,46 @@ async def test_stopping_interrupts_coroutines_and_threads_and_decides_nothing(st
     stage.put("waits")
     await stage.idle()
     assert stage.acker.completed == ["t3"]
+
+
+async def test_a_failure_that_came_just_before_the_stop_counts_as_one(staging: Staging) -> None:
+    queue, fail, failed = Queue("q"), threading.Event(), threading.Event()
+
+    @queue.task
+    def fails() -> None:
+        fail.wait(10)
+        failed.set()
+        raise ValueError("of its own accord")
+
+    stage = await staging(queue)
+    stage.put("fails")
+    await stage.until(lambda: stage.pool.running == 1)
+    fail.set()
+    failed.wait(10)
+    time.sleep(0.05)  # the loop stands still: it hears of the failure after it has asked for the stop
+    stage.pool.stop()
+    assert await stage.pool.ended(10)
+    assert stage.pool.take_stopped() == []
+    assert isinstance(stage.acker.failed["t1"], RetryLater)
+
+
+async def test_what_breaks_on_the_way_out_of_a_stop_is_no_failure(staging: Staging) -> None:
+    queue, never = Queue("q"), asyncio.Event()
+
+    @queue.task
+    async def cleans_up() -> None:
+        try:
+            await never.wait()
+        finally:
+            raise ConnectionError("closed already")
+
+    stage = await staging(queue)
+    stage.put("cleans_up")
+    await stage.until(lambda: stage.pool.running == 1)
+    stage.pool.stop()
+    assert await stage.pool.ended(10)
+    assert [delivery.id for delivery in stage.pool.take_stopped()] == ["t1"]
+    assert stage.acker.failed == {}
 
 
 async def test_an_interrupted_thread_s_exception_does_not_reach_the_next_task(staging: Staging) -> None:

@@ -54,7 +54,7 @@ class SigTerm:
     """The worker is told to end, and has its grace."""
 
     name = kinds.SIGTERM
-    _signals = 1
+    _hurries = False
 
     def plan(self, worker_timeout_ms: int) -> KindOfKill:
         return KindOfKill(self.name, hits_worker=True)
@@ -65,8 +65,10 @@ class SigTerm:
         worker.expect_end(new_pod=True)
         at_ms = now_ms()
         worker.send(signal.SIGTERM)
-        for _ in range(self._signals - 1):
+        stops_at_ms = 0.0
+        if self._hurries:
             await asyncio.sleep(0.02)
+            stops_at_ms = now_ms()
             worker.send(signal.SIGTERM)
         return Strike(
             order.number,
@@ -76,6 +78,7 @@ class SigTerm:
             await worker.ended(process),
             hits=process,
             gently=True,
+            stops_at_ms=stops_at_ms,
             stops_first=True,
         )
 
@@ -84,7 +87,7 @@ class SigTermTwice(SigTerm):
     """The second signal does not wait for running tasks: they are stopped and go back."""
 
     name = kinds.SIGTERM_TWICE
-    _signals = 2
+    _hurries = True
 
 
 class Pause:

@@ -21,6 +21,8 @@ from ferryman.task import Task, TaskState
 TOLD_WITHIN_MS: Final = 1_000
 #: And after Redis was away: workers try again with pauses of up to 2 s.
 TOLD_AFTER_OUTAGE_MS: Final = 4_000
+#: A task's last line is not its end: a thread or a child that is stopped may have written it and not yet returned.
+RETURNED_WITHIN_MS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Strike:
     "*" = any process).
 
     `gently`: the process was asked to end, so it must have told every outcome; only what it stopped may run again.
+    `stops_at_ms`: when it was told not to wait for its code any longer (0 = never).
     `stops_first`: the process can stop its code, and must have done so before a task of it runs elsewhere.
     `is_outage`: Redis was away from `from_ms` to `to_ms`; `forgets_ms`: what Redis had acknowledged in this time
     before `from_ms` may be gone (0 = nothing).
@@ -45,6 +48,7 @@ class Strike:
     gently: bool = False
     is_outage: bool = False
     forgets_ms: float = 0.0
+    stops_at_ms: float = 0.0
     stops_first: bool = False
     slows: str = ""
     back_ms: float = 0.0
@@ -199,12 +203,21 @@ def _explains(strike: Strike, execution: Execution, told_ms: float, strikes: Seq
         if strike.hits not in ("*", execution.process) or execution.start_ms > strike.to_ms:
             return False
         if strike.gently and execution.ending in (Ending.END, Ending.FAILED):
-            return _during_outage(strike, strikes) and told_ms >= strike.from_ms
+            return _stopped_on_its_way(strike, execution) or (
+                _during_outage(strike, strikes) and told_ms >= strike.from_ms
+            )
         return told_ms >= strike.from_ms
     if strike.forgets_ms:
         oldest_ms = strike.from_ms - strike.forgets_ms
         return told_ms >= oldest_ms and execution.start_ms <= strike.to_ms + TOLD_AFTER_OUTAGE_MS
     return False
+
+
+def _stopped_on_its_way(strike: Strike, execution: Execution) -> bool:
+    """Whether its code was stopped between its last line and its return: then its worker never heard how it ended."""
+    if not strike.stops_at_ms or execution.end_ms is None:
+        return False
+    return strike.stops_at_ms - RETURNED_WITHIN_MS <= execution.end_ms <= strike.to_ms
 
 
 def told_by_ms(execution: Execution, strikes: Sequence[Strike]) -> float:

@@ -58,6 +58,9 @@ from ferryman_worker.versions import Versions
 
 logger = logging.getLogger(__name__)
 
+#: What a coroutine, a thread and a child process end with when they are stopped.
+_STOPS = (asyncio.CancelledError, Interrupted, ChildDied)
+
 
 class Processor:
     """Runs deliveries in slots. `deps` is what the queue's lifespan yielded."""
@@ -211,7 +214,7 @@ class Processor:
     def _raised(
         self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, error: BaseException, run_s: float
     ) -> None:
-        if isinstance(error, NurseryGone) or (slot.stopping and not isinstance(error, Retry)):
+        if isinstance(error, NurseryGone) or (slot.stopping and _stems_from_a_stop(error)):
             assert self._pool is not None
             logger.info("%s was stopped before its end: it goes back", delivery.name, extra=self._where(delivery))
             self._pool.stopped(delivery)
@@ -221,7 +224,7 @@ class Processor:
             part.counters.run_seconds.observe(run_s)
             self._acker.cancelled(delivery)
             return
-        if slot.timed_out and isinstance(error, (asyncio.CancelledError, Interrupted, ChildDied)):
+        if slot.timed_out and isinstance(error, _STOPS):
             error = TimedOut(slot.timeout_s or 0.0).with_traceback(error.__traceback__)
         if isinstance(error, ChildDied):
             self._crashed(delivery, part.counters, str(error), run_s)
@@ -283,6 +286,18 @@ class Processor:
             "attempt": delivery.attempt,
             **trace_fields(headers_of(delivery.options)),
         }
+
+
+def _stems_from_a_stop(error: BaseException) -> bool:
+    """Whether this is what stopping raises, or came up on the way out of it.
+
+    All else is the handler's own word, which was only heard late: a thread or a child may have failed just before it
+    was stopped, and running it again would spend nothing for what has happened.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, _STOPS):
+        seen = seen.__context__
+    return seen is not None and not isinstance(error, Retry)
 
 
 def _nothing_to_stop_yet() -> None:
