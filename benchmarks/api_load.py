@@ -65,7 +65,7 @@ async def measure(api: Api, redis_url: str, crowd: Crowd, *, kill: bool) -> dict
         await killing
     lost = await missing(redis_url, crowd.accepted)
     link = Link.from_url(redis_url)
-    stats = await link.run(Inspector(QUEUE).stats())
+    stats = await link.run(Inspector(QUEUE).stats(exact=True))
     await link.close()
     cuts = statistics.quantiles(crowd.latencies_s, n=100)
     return {
@@ -73,7 +73,7 @@ async def measure(api: Api, redis_url: str, crowd: Crowd, *, kill: bool) -> dict
         "accepted": len(crowd.accepted),
         "lost": len(lost),
         "doubled": stats.enqueued - len(set(crowd.accepted)),
-        "unaccounted": stats.unaccounted,
+        "unaccounted": stats.unaccounted or 0,
         "sent_again": crowd.resent,
         "requests_per_s": round(len(crowd.accepted) / seconds),
         "p50_ms": round(cuts[49] * 1000, 1),

@@ -220,7 +220,7 @@ async def bench(link: Link, clock: Clock, request: pytest.FixtureRequest) -> Asy
     bench = Bench(link, clock)
     yield bench
     if not request.node.get_closest_marker("damages"):
-        assert (await bench.stats()).unaccounted == 0
+        assert (await bench.run(bench.inspector.stats(exact=True))).unaccounted == 0
 
 
 def _shares_with_its_module(item: pytest.Function) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from growing.stage import WORKER, Stage
+from growing.stage import QUEUE, WORKER, Stage
 
 from ferryman.broker import Broker
 from ferryman.call import Call
 from ferryman.inspector import Inspector, queues_counted, queues_known
 from ferryman.manifest import Manifest
+from ferryman.overview import tasks_in
 from ferryman.task import TaskState
 from ferryman.workers import WorkerRegistry
 
@@ -30,8 +31,9 @@ def workers(stage: Stage, size: int, names: list[str]) -> None:
         stage.timed("complete 1", broker.complete(WORKER, stage.held()))
         stage.timed("look for the silent, none is", registry.look())
         stage.run(broker.fetch(joins, HELD))
-        stage.timed("page of active, the first 100", stage.inspector.tasks(TaskState.ACTIVE))
+        stage.timed_steps("page of active, a step", tasks_in(QUEUE, TaskState.ACTIVE, 100))
         stage.timed("stats", stage.inspector.stats())
+        stage.timed("stats, exact", stage.inspector.stats(exact=True))
         stage.timed("list, the first 1,000", registry.list())
         stage.timed("vouch for 100", registry.vouch(names[:100], 60_000))
         stage.run(registry.declare_dead(joins, "Error"))

@@ -39,13 +39,25 @@ class Line(msgspec.Struct, frozen=True):
     @property
     def exponent(self) -> float:
         """Of the power of the size that the cost grew with; below 0 it shrank."""
-        span = self.sizes[-1] / self.sizes[0]
-        return math.log(max(self.ratio, 1e-9)) / math.log(span) if span > 1 else 0.0
+        return self._exponent_from(self.sizes[0])
+
+    @property
+    def last_exponent(self) -> float:
+        """The same from a tenth of the largest size on, or from the smallest; none of what is bounded."""
+        return self._exponent_from(
+            max((size for size in self.sizes if size * 10 <= self.sizes[-1]), default=self.sizes[0])
+        )
 
     @property
     def holds(self) -> bool:
-        """Whether it grew no faster than a logarithm, as far as that can be told."""
-        return self.median_us[self.sizes[-1]] < UNFELT_US or self.exponent <= MOST_EXPONENT
+        """Whether it grew no faster than a logarithm, or no longer does, as far as that can be told."""
+        exponent = min(self.exponent, self.last_exponent)
+        return self.median_us[self.sizes[-1]] < UNFELT_US or exponent <= MOST_EXPONENT
+
+    def _exponent_from(self, smallest: int) -> float:
+        largest = self.sizes[-1]
+        ratio = self.median_us[largest] / max(self.median_us[smallest], 1.0)
+        return math.log(max(ratio, 1e-9)) / math.log(largest / smallest) if largest > smallest else 0.0
 
 
 class Scale(msgspec.Struct, frozen=True):

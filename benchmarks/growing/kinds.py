@@ -16,10 +16,7 @@ from ferryman.policy import QueuePolicy
 
 #: What is known to grow, and why that is borne, by kind and operation.
 KNOWN: Final = {
-    ("ranked", "page, 100 from the middle"): "a person's look; markers in the list are passed one by one",
-    ("workers", "stats"): "what is active is counted in each worker's list, and not believed of a counter",
-    ("workers", "page of active, the first 100"): "a person's look; the lists of all workers are passed",
-    ("workers", "list, the first 1,000"): "of fewer it has fewer to list",
+    ("workers", "stats, exact"): "for a proof each worker's list is counted, whatever it costs",
     ("queues", "names of all queues (for the roster)"): "it is asked for all names, once a second",
 }
 
@@ -40,7 +37,9 @@ class Kind:
 
 
 def _put(stage: Stage, ids: list[str], size: int) -> None:
-    ids[:] = stage.put(size - stage.run(stage.inspector.stats()).waiting)
+    """Anew, or those that were cancelled at the last size would stand in line."""
+    stage.clear()
+    ids[:] = stage.put(size)
 
 
 def _put_delayed(stage: Stage, ids: list[str], size: int) -> None:
@@ -71,7 +70,7 @@ KINDS: Final = (
     Kind("delayed", "delayed tasks", TASKS, _put_delayed, operations.delayed, "a delayed task"),
     Kind("dead", "dead tasks", TASKS[:3], _bury, operations.dead),
     Kind("completed", "kept statuses of completed tasks", TASKS[:3], _complete, operations.completed, "a kept status"),
-    Kind("workers", "workers of one queue", (100, 1_000, 10_000), fleets.grow_workers, fleets.workers, "a worker"),
+    Kind("workers", "workers of one queue", (100, 900, 10_000), fleets.grow_workers, fleets.workers, "a worker"),
     Kind("queues", "queues in one Redis", (10, 100, 500), fleets.grow_queues, fleets.queues, "a queue with one task"),
 )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from growing.stage import TOMORROW_MS, WORKER, Stage, some
+from growing.stage import QUEUE, TOMORROW_MS, WORKER, Stage, some
 
+from ferryman.overview import tasks_in
 from ferryman.task import TaskState
 
 BATCH: Final = 100
@@ -32,6 +33,9 @@ def waiting(stage: Stage, size: int, ids: list[str]) -> None:
         stage.timed("requeue 1", broker.requeue(WORKER, [(one.id, one.token) for one in stage.held()]))
     for id in some(ids, len(stage.samples)):
         stage.timed("cancel one", broker.cancel(id))
+    for _ in stage.samples:
+        stage.timed("fetch 100, a cancelled one is in line", broker.fetch(WORKER, BATCH))
+        stage.run(broker.requeue(WORKER, [(one.id, one.token) for one in stage.held()]))
     _look(stage, TaskState.WAITING, size, ids)
     for _ in stage.samples:
         stage.timed("purge, a step of 200", broker.discard(TaskState.WAITING))
@@ -89,5 +93,5 @@ def _look(stage: Stage, state: TaskState, size: int, ids: list[str]) -> None:
     for id in some(ids, len(stage.samples)):
         stage.timed("show one", stage.inspector.get(id))
         stage.timed("stats", stage.inspector.stats())
-        stage.timed("page, the first 100", stage.inspector.tasks(state))
-        stage.timed("page, 100 from the middle", stage.inspector.tasks(state, offset=size // 2))
+        stage.timed_steps("page, the first 100", tasks_in(QUEUE, state, BATCH))
+        stage.timed_steps("page, 100 from the middle", tasks_in(QUEUE, state, BATCH, size // 2))

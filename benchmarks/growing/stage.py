@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from growing.gauge import Gauge
@@ -18,8 +18,11 @@ from ferryman.inspector import Inspector
 from ferryman.link import SyncLink
 from ferryman.manifest import Manifest
 from ferryman.new_task import NewTask
+from ferryman.plan import Plan
 from ferryman.protocol import Completion
 from ferryman.workers import WorkerInfo, WorkerRegistry
+
+T = TypeVar("T")
 
 QUEUE: Final = "scale"
 WORKER: Final = "worker"
@@ -39,8 +42,7 @@ class Stage:
         self.keys = self.broker.keys
         self._ranked = ranked
         self._chance = random.Random(1)
-        self.run(command("FLUSHALL", read=bool))
-        self.register(WORKER)
+        self.clear()
 
     def run(self, call: Call[Any]) -> Any:
         """Not timed."""
@@ -49,6 +51,21 @@ class Stage:
     def timed(self, name: str, call: Call[Any]) -> Any:
         """Timed under that name."""
         return self.gauge.timed(name, call)
+
+    def timed_steps(self, name: str, plan: Plan[T]) -> T:
+        """Run to its end; each of its calls is one operation under that name."""
+        try:
+            calls = next(plan)
+            while True:
+                calls = plan.send([self.timed(name, call) for call in calls])
+        except StopIteration as stop:
+            found: T = stop.value
+            return found
+
+    def clear(self) -> None:
+        """Nothing is left but a worker."""
+        self.run(command("FLUSHALL", read=bool))
+        self.register(WORKER)
 
     def say(self, *words: Any) -> Any:
         """A plain command, not timed."""

@@ -195,7 +195,7 @@ async def test_x_crashes_a_worker_where_the_app_has_the_task_for_it(top: TopApp,
         await until_shown(top, "Crash a worker of demo?")
         await pilot.press("y")
         await settled(top)
-        [crash] = await link.run(Inspector("demo").tasks(TaskState.WAITING))
+        [crash] = (await link.run(Inspector("demo").page(TaskState.WAITING))).tasks
         assert (crash.name, crash.args) == ("crash_once", b"{}")
 
 

@@ -82,6 +82,6 @@ async def test_a_task_lives_in_one_slot_from_enqueue_to_its_end(cluster_bench: B
     await b.register("late")
     assert await b.run(b.workers.unregister("late"))
 
-    assert len(await b.run(b.inspector.tasks(TaskState.DELAYED))) == 1
+    assert len((await b.run(b.inspector.page(TaskState.DELAYED))).tasks) == 1
     assert (await b.run(b.inspector.get("a"))) is not None
     assert (await b.stats()).unaccounted == 0

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import pytest
 from ferryman_bench import Bench
+from msgspec.structs import replace
 
 from ferryman import scripts
 from ferryman.broker import ANY_HANDED
@@ -115,8 +115,8 @@ CALLS: dict[str, Callable[[Bench], Call[Any]]] = {
     "write policy": lambda b: b.policy.write({"max_attempts": 3}, 2),
     "claim": lambda b: b.policy.claim(Claim("c", "n", "q", "uid-2"), 1_000),
     "stats": lambda b: b.inspector.stats(),
-    "show waiting": lambda b: b.inspector.tasks(TaskState.WAITING),
-    "show dead": lambda b: b.inspector.tasks(TaskState.DEAD),
+    "show waiting": lambda b: b.inspector.page(TaskState.WAITING),
+    "show dead": lambda b: b.inspector.page(TaskState.DEAD),
     "glance at what is held": lambda b: b.inspector.held("w1"),
     "glance at the dead": lambda b: b.inspector.dead(),
     "holding": lambda b: b.workers.holding("w1"),

@@ -36,7 +36,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float) -> N
 
 
 async def fired(bench: Bench) -> list[str]:
-    tasks = await bench.run(bench.inspector.tasks(TaskState.WAITING, limit=100))
+    tasks = (await bench.run(bench.inspector.page(TaskState.WAITING, limit=100))).tasks
     return sorted(task.id for task in tasks)
 
 

@@ -72,11 +72,11 @@ async def test_the_ghost_of_an_id_that_waits_elsewhere_again_is_not_shown_twice(
     await bench.run(bench.broker.cancel("t"))
     await bench.enqueue("t")
 
-    shown = await bench.run(bench.inspector.tasks(TaskState.WAITING))
+    shown = (await bench.run(bench.inspector.page(TaskState.WAITING))).tasks
     assert [task.id for task in shown] == ["a", "t"]
     await bench.register("w")
     await bench.fetch("w", 2)
-    assert await bench.run(bench.inspector.tasks(TaskState.WAITING)) == []
+    assert (await bench.run(bench.inspector.page(TaskState.WAITING))).tasks == []
 
 
 async def test_discards_of_a_state_are_bounded_and_say_what_is_left(bench: Bench) -> None:

@@ -186,6 +186,18 @@ async def test_a_batch_refuses_only_what_is_not_held(bench: Bench) -> None:
     assert (stats.completed, stats.active) == (1, 1)
 
 
+@pytest.mark.parametrize("ended", ["ab", "ba", "cd", "ace", "bde", "eca", "abcde", "edcba"])
+async def test_what_a_batch_leaves_is_held_in_its_order_whichever_ended(bench: Bench, ended: str) -> None:
+    tokens = {held.id: held.token for held in await bench.hold_active("w", *"abcde")}
+
+    reply = await bench.run(bench.broker.complete("w", [Completion(id, tokens[id]) for id in ended]))
+
+    assert reply.not_held == []
+    held = [id for id in "abcde" if id not in ended]
+    assert (await bench.snapshot()).get("active:w", []) == held
+    assert (await bench.stats()).completed == len(ended)
+
+
 async def test_a_long_batch_completes(bench: Bench) -> None:
     """More than Lua can pass to one command."""
     ids = [f"t{n}" for n in range(1_200)]

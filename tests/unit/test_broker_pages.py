@@ -12,8 +12,8 @@ async def pages(bench: Bench, state: TaskState, limit: int, count: int) -> list[
     """All ids, page by page; the page behind the last one is empty."""
     found: list[str] = []
     for offset in range(0, count, limit):
-        found += [task.id for task in await bench.run(bench.inspector.tasks(state, limit=limit, offset=offset))]
-    assert await bench.run(bench.inspector.tasks(state, limit=limit, offset=count)) == []
+        found += [task.id for task in (await bench.run(bench.inspector.page(state, limit, offset))).tasks]
+    assert (await bench.run(bench.inspector.page(state, limit, offset=count))).tasks == []
     return found
 
 

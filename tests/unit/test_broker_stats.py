@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from ferryman_bench import Bench
 
-from ferryman.inspector import queues_known
+from ferryman.inspector import COUNTED_WORKERS, queues_known
 from ferryman.manifest import Manifest, TaskManifest
+from ferryman.overview import remarks
 from ferryman.policy import Claim, Policy
 from ferryman.protocol import Completion
 from ferryman.task import TaskState
@@ -59,6 +60,65 @@ async def test_demand_counts_what_is_due_soon_and_what_the_silent_hold(bench: Be
     assert (stats.workers, stats.orphaned, stats.active, stats.due_soon) == (1, 2, 3, 1)
 
 
+async def crowd(bench: Bench, count: int) -> None:
+    """So many workers that have been silent for long, each with nothing in hand."""
+    await bench.write("ZADD", bench.keys.workers, *(word for n in range(count) for word in (1, f"idle-{n:05}")))
+
+
+async def lose(bench: Bench) -> None:
+    """The oldest waiting task is gone, past all scripts."""
+    await bench.write("RPOP", bench.keys.waiting)
+
+
+@pytest.mark.damages
+async def test_of_a_thousand_workers_each_list_is_counted(bench: Bench) -> None:
+    await crowd(bench, COUNTED_WORKERS - 1)
+    await bench.hold_active("w", "a", "b")
+    await bench.enqueue("lost", "waits")
+    await lose(bench)
+
+    stats = await bench.stats()
+    assert (stats.active, stats.unaccounted, stats.workers, stats.orphaned) == (2, 1, 1, 0)
+
+
+@pytest.mark.damages
+async def test_of_more_workers_active_is_what_the_counters_leave_and_nothing_is_proved(bench: Bench) -> None:
+    await crowd(bench, COUNTED_WORKERS)
+    await bench.hold_active("w", "a", "b")
+    await bench.enqueue("lost", "waits")
+    await lose(bench)
+
+    stats = await bench.stats()
+    assert (stats.active, stats.unaccounted, stats.workers) == (3, None, 1)
+    assert stats.to_json_dict()["unaccounted"] is None
+    assert remarks(stats) == "active is not counted: more than 1,000 workers"
+
+    exact = await bench.run(bench.inspector.stats(exact=True))
+    assert (exact.active, exact.unaccounted, remarks(exact)) == (2, 1, "1 unaccounted")
+
+
+@pytest.mark.damages
+async def test_what_the_counters_leave_is_never_below_zero(bench: Bench) -> None:
+    await crowd(bench, COUNTED_WORKERS + 1)
+    await bench.enqueue("a")
+    await bench.write("HDEL", bench.keys.stats, "enqueued")
+
+    stats = await bench.stats()
+    assert (stats.active, stats.unaccounted) == (0, None)
+
+
+async def test_of_more_workers_the_longest_silent_are_looked_at_for_orphans(bench: Bench) -> None:
+    await bench.hold_active("first-to-fall-silent", "a", "b")
+    await bench.clock.advance(15_001)
+    await bench.hold_active("alive", "c")
+    await bench.write("ZADD", bench.keys.workers, 1, "first-to-fall-silent")
+    later = [word for n in range(COUNTED_WORKERS) for word in (2, f"idle-{n:05}")]
+    await bench.write("ZADD", bench.keys.workers, *later)
+
+    stats = await bench.stats()
+    assert (stats.workers, stats.orphaned, stats.active, stats.unaccounted) == (1, 2, 3, None)
+
+
 @pytest.mark.parametrize("how", ["waiting", "behind a ghost", "priority", "handed"])
 async def test_the_age_of_the_oldest_is_found_wherever_it_waits(bench: Bench, how: str) -> None:
     if how == "behind a ghost":
@@ -107,8 +167,8 @@ async def test_tasks_of_a_state_are_listed_by_whose_turn_is_next(bench: Bench) -
     await bench.enqueue("later", delay_ms=9_000)
     await bench.enqueue("sooner", delay_ms=1_000)
 
-    async def listed(state: TaskState, **page: int) -> list[str]:
-        return [task.id for task in await bench.run(bench.inspector.tasks(state, **page))]
+    async def listed(state: TaskState, limit: int = 100, offset: int = 0) -> list[str]:
+        return [task.id for task in (await bench.run(bench.inspector.page(state, limit, offset))).tasks]
 
     assert await listed(TaskState.WAITING) == ["a", "b", "c"]
     assert await listed(TaskState.WAITING, limit=1, offset=1) == ["b"]

@@ -106,7 +106,7 @@ async def test_debounced_ones_of_a_batch_become_one(bench: Bench) -> None:
     tasks = [NewTask(id, "echo", b'"%s"' % id.encode(), unique="k", terms=DEBOUNCE) for id in ("a", "b", "c")]
 
     assert await bench.run(bench.broker.enqueue(tasks)) == [Enqueued("a", i == 0) for i in range(3)]
-    [task] = await bench.run(bench.inspector.tasks(TaskState.DELAYED))
+    [task] = (await bench.run(bench.inspector.page(TaskState.DELAYED))).tasks
     assert (task.id, task.args) == ("a", b'"c"')
 
 

@@ -63,7 +63,7 @@ CALLS: list[Call[Any]] = [
     P.release("u"),
     I.stats(),
     I.get("t"),
-    I.tasks(TaskState.WAITING),
+    I.page(TaskState.WAITING),
     I.held("w"),
     I.dead(),
     T.agree(),

@@ -164,7 +164,7 @@ _FIGURES: Final[Sequence[tuple[str, str, _Read]]] = (
     ),
     (
         "ferryman_queue_unaccounted",
-        "Tasks that are in no state; must be 0.",
+        "Tasks that are in no state; must be 0. Absent where more than 1,000 workers are registered: not counted then.",
         _stat("unaccounted"),
     ),
     (

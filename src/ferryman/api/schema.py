@@ -159,7 +159,10 @@ class QueueFigures(BaseModel):
     workers: int
     parked: int = Field(description="Delayed because no worker knew their name.")
     oldest_waiting_s: float
-    unaccounted: int = Field(description="Always 0, unless somebody edited Redis by hand.")
+    unaccounted: int | None = Field(
+        description="Always 0, unless somebody edited Redis by hand. Null where more than 1,000 workers are "
+        "registered: what they hold is not counted then, and `active` is what the counters leave for it."
+    )
     hold: bool
 
 

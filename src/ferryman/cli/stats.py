@@ -31,7 +31,7 @@ def stats(queues: tuple[str, ...], redis_url: str | None, as_json: bool) -> None
       ferryman stats emails --json | jq .waiting
     """
     with connected(redis_url) as link:
-        figures = run_plan(link, figures_of(queues or None))
+        figures = run_plan(link, figures_of(queues or None, exact=True))
         for one in figures:
             if not one.enqueued and not one.workers:
                 note_unknown(link, one.queue)

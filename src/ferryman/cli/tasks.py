@@ -29,7 +29,8 @@ def tasks(queue: str, state: str, limit: int, offset: int, redis_url: str | None
       ferryman tasks emails --state dead --json | jq -r '.[].id'
     """
     with connected(redis_url) as link:
-        found = run_plan(link, tasks_in(queue, TaskState(state), limit, offset))
+        listing = run_plan(link, tasks_in(queue, TaskState(state), limit, offset))
+        found = listing.tasks
         if not found:
             note_unknown(link, queue)
     if as_json:
@@ -38,8 +39,8 @@ def tasks(queue: str, state: str, limit: int, offset: int, redis_url: str | None
         print_table(("ID", "TASK", "ATTEMPT", "SINCE", "DETAIL"), [_row(task) for task in found], numeric=("ATTEMPT",))
     else:
         note(f"No {state} tasks in {queue}.")
-    if len(found) == limit:
-        note(f"There may be more: --offset {offset + limit}.")
+    if listing.next_offset is not None:
+        note(f"There may be more: --offset {listing.next_offset}.")
 
 
 def _row(task: Task) -> tuple[object, ...]:

@@ -42,9 +42,18 @@ local function keep_statuses()
   redis.call('ZADD', completed, unpack(scores))
   kept, scores = kept + #scores / 2, {}
 end
+-- What was fetched first stands at the end: what ends in that order is cut off in one command, only the rest is searched.
+if #done > 1 then
+  local oldest, cut = redis.call('LRANGE', active, -#done, -1), 0
+  while cut < #oldest and seen[oldest[#oldest - cut]] do
+    seen[oldest[#oldest - cut]] = nil
+    cut = cut + 1
+  end
+  if cut > 0 then redis.call('LTRIM', active, 0, -cut - 1) end
+end
 for _, entry in ipairs(done) do
   local id, result, key = entry[1], entry[2], entry[3]
-  redis.call('LREM', active, -1, id)
+  if seen[id] then redis.call('LREM', active, -1, id) end
   if key then redis.call('DEL', unique .. key) end
   if result ~= '' then
     local keep_ms, kept = string.match(result, '^([1-9]%d*):(.*)$')

@@ -124,7 +124,7 @@ class Tester:
 
     def stats(self, queue: Queue) -> QueueStats:
         """All figures of a queue, as `ferryman stats` shows them."""
-        return self._link.run(Inspector(queue.name).stats())
+        return self._link.run(Inspector(queue.name).stats(exact=True))
 
     # Running.
 

@@ -122,9 +122,8 @@ async def list_tasks(
     offset: Annotated[int, Query(ge=0, le=10_000, description="Leave out so many first.", examples=[0])] = 0,
 ) -> dict[str, Any]:
     """Those whose turn is next first; of dead and completed the newest first."""
-    tasks = await run_plan_async(services.link, tasks_in(queue, TaskState(state), limit, offset))
-    next_offset = offset + limit if len(tasks) == limit else None
-    return {"tasks": [task_view(task) for task in tasks], "next_offset": next_offset}
+    listing = await run_plan_async(services.link, tasks_in(queue, TaskState(state), limit, offset))
+    return {"tasks": [task_view(task) for task in listing.tasks], "next_offset": listing.next_offset}
 
 
 def _unknown(queue: str, task_id: str) -> Problem:
