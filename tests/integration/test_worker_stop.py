@@ -71,18 +71,22 @@ async def test_its_neighbours_go_back_at_once_and_those_that_end_are_completed(y
     await yard.until_stats(completed=1, waiting=1, active=1)
 
 
-@pytest.mark.parametrize("name", ["deaf", "hog"])
-async def test_a_worker_cut_off_from_redis_has_ended_its_code_before_it_runs_elsewhere(yard: Yard, name: str) -> None:
+async def cut_off(yard: Yard, name: str, *, told: bool) -> None:
+    """A worker that runs `name`, and perhaps was told to end, loses its way to Redis; the task runs elsewhere then."""
     relay, direct = Relay(), yard.redis_url
     await relay.start(("127.0.0.1", urlsplit(direct).port or 0))
     try:
         yard.redis_url = f"redis://127.0.0.1:{relay.port}/0"
         # Without a free slot it does not listen: a BLMOVE that waits behind the ice would be handed the task first.
-        first = await yard.worker(FERRYMAN_WORKER_TIMEOUT="3s", FERRYMAN_CONCURRENCY="1")
+        env = {"FERRYMAN_WORKER_TIMEOUT": "3s", "FERRYMAN_CONCURRENCY": "1", "FERRYMAN_SHUTDOWN_GRACE": "1h"}
+        first = await yard.worker(**env)
         yard.redis_url = direct
         await yard.enqueue_wait("a", name=name)
         await yard.until(lambda: yard.lines("runs"))
         await yard.worker()
+        if told:
+            first.signal(signal.SIGTERM)
+            await yard.until(lambda: "quiet: 1 tasks running" in first.said())
         async with yard.recoverer():
             relay.freeze(newcomers=True)  # nothing is refused: all that it says waits for an answer
             assert await yard.exit_code(first) in (1, -signal.SIGKILL)
@@ -91,3 +95,12 @@ async def test_a_worker_cut_off_from_redis_has_ended_its_code_before_it_runs_els
             await yard.until_stats(completed=1, active=0)
     finally:
         await relay.stop()
+
+
+@pytest.mark.parametrize("name", ["deaf", "hog"])
+async def test_a_worker_cut_off_from_redis_has_ended_its_code_before_it_runs_elsewhere(yard: Yard, name: str) -> None:
+    await cut_off(yard, name, told=False)
+
+
+async def test_a_worker_cut_off_in_its_grace_has_ended_its_code_before_it_runs_elsewhere(yard: Yard) -> None:
+    await cut_off(yard, "deaf", told=True)

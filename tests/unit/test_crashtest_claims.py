@@ -7,7 +7,8 @@ import pytest
 from ferryman.crashtest.bursts import BURST, Answer, Way, plan_bursts
 from ferryman.crashtest.claims import Asked, Findings, examine, late_comers
 from ferryman.crashtest.execution_log import Ending, Execution
-from ferryman.crashtest.verdict import LastSeen, Strike
+from ferryman.crashtest.strike import Strike
+from ferryman.crashtest.verdict import LastSeen
 from ferryman.task import TaskState
 
 DONE = LastSeen(TaskState.COMPLETED)

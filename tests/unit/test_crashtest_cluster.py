@@ -129,6 +129,56 @@ def test_what_ended_long_before_the_death_must_have_been_told(kind: str, unexpla
     assert judge({"t1": 0.0}, journal.executions, strikes, done, 0).unexplained == unexplained
 
 
+DELETED = """
+up w-1 w-1.aa 700 1000.0
+start t1 w-1.aa/1/0 1 w-1.aa 1 2000.0
+stopped t1 w-1.aa/1/0 1 w-1.aa 1 {stopped}
+gone w-1 w-1.aa 28000.0
+start t1 w-2.bb/1/0 1 w-2.bb 1 29000.0
+end t1 w-2.bb/1/0 1 w-2.bb 1 29500.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("stopped", "unexplained"),
+    [
+        pytest.param(27_500, 0, id="at the end of its grace"),
+        pytest.param(2_600, 1, id="at once"),
+    ],
+)
+def test_a_pod_that_is_deleted_lets_its_tasks_run_as_long_as_it_may(stopped: float, unexplained: int) -> None:
+    journal = read_journal(DELETED.format(stopped=stopped).strip().splitlines())
+    strikes = [hit.strike for hit in hits([Blow(1, kinds.POD_DELETE, "w-1", 2400.0, 2900.0)], journal)]
+    done = {"t1": LastSeen(TaskState.COMPLETED)}
+    assert judge({"t1": 0.0}, journal.executions, strikes, done, 0).unexplained == unexplained
+
+
+AWAY = """
+up w-1 w-1.aa 700 1000.0
+start t1 w-1.aa/1/0 1 w-1.aa 1 2000.0
+stopped t1 w-1.aa/1/0 1 w-1.aa 1 18000.0
+start t1 w-1.aa/1/1 1 w-1.aa 1 {again}
+end t1 w-1.aa/1/1 1 w-1.aa 1 40000.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("to_ms", "unexplained"),
+    [
+        pytest.param(30_000.0, 0, id="no worker could keep its promise"),
+        pytest.param(9_000.0, 1, id="nobody's promise had run out"),
+    ],
+)
+def test_a_redis_that_forgets_nothing_and_is_away_for_long_costs_all_workers_their_tasks(
+    to_ms: float, unexplained: int
+) -> None:
+    journal = read_journal(AWAY.format(again=to_ms + 3_000).strip().splitlines())
+    blow = Blow(1, kinds.REDIS_POD, "redis-0", 2_900.0, to_ms, outage=True)
+    strikes = [hit.strike for hit in hits([blow], journal)]
+    done = {"t1": LastSeen(TaskState.COMPLETED)}
+    assert judge({"t1": 0.0}, journal.executions, strikes, done, 0).unexplained == unexplained
+
+
 def test_without_a_kill_the_same_is_unexplained() -> None:
     journal = read_journal(JOURNAL.strip().splitlines())
     done = {"t1": LastSeen(TaskState.COMPLETED), "t2": LastSeen(TaskState.COMPLETED)}

@@ -51,3 +51,17 @@ def test_lines_without_sense_are_counted_and_not_guessed(line: str) -> None:
 
 def test_nothing_ever_ran(tmp_path: Path) -> None:
     assert read(tmp_path / "none") == ([], 0)
+
+
+async def test_a_coroutine_says_that_its_last_line_is_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = LogFile(path, "worker-0.1")
+
+    def run(name: str) -> None:
+        with log.execution(context(task_id=name)):
+            pass
+
+    run("coroutine")
+    await asyncio.to_thread(run, "thread")
+    executions, _ = read(path)
+    assert [(one.id, one.in_loop) for one in executions] == [("coroutine", True), ("thread", False)]

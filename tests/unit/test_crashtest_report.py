@@ -19,7 +19,9 @@ from ferryman.crashtest.outcome import Outcome, Settings
 from ferryman.crashtest.possible import choose_kinds
 from ferryman.crashtest.recovery import aftermaths
 from ferryman.crashtest.report import lines, replay, to_json_dict
-from ferryman.crashtest.verdict import LastSeen, Strike, judge
+from ferryman.crashtest.standstill import strikes_of
+from ferryman.crashtest.strike import Strike
+from ferryman.crashtest.verdict import LastSeen, judge
 from ferryman.inspector import QueueStats
 from ferryman.task import TaskState
 
@@ -135,6 +137,18 @@ def test_a_person_reads_what_went_wrong_and_how_to_repeat_it() -> None:
     assert words[-2:] == ["FAILED: 1 lost.", f"The same kills again: {replay(SETTINGS)}"]
     assert "lost: t1" in words
     assert "note: oom was left out: no memory cgroup" in words
+
+
+def test_a_machine_that_stood_still_is_told_of() -> None:
+    standing = strikes_of([(2_000.0, 2_700.0), (7_000.0, 9_500.0)], [KILL, LATER], 15_000)
+    still = replace(outcome(), standstills=standing)
+    words = "note: this machine or Redis stood still 2 times, for up to 2.5 s: what workers had to tell came late"
+    assert words in lines(still)
+    assert to_json_dict(still)["standstills"] == [
+        {"from_ms": 2_000, "to_ms": 2_700},
+        {"from_ms": 7_000, "to_ms": 9_500},
+    ]
+    assert not any("stood still" in line for line in lines(outcome()))
 
 
 @pytest.mark.parametrize("url", ["rediss://example.com:6380/0", "unix:///run/redis.sock"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from ferryman.crashtest.execution_log import Ending, Execution
 from ferryman.crashtest.recovery import Spread, aftermaths
-from ferryman.crashtest.verdict import Fate, LastSeen, Strike, Verdict, judge
+from ferryman.crashtest.standstill import strikes_of
+from ferryman.crashtest.strike import Strike
+from ferryman.crashtest.verdict import Fate, LastSeen, Verdict, judge
 from ferryman.task import TaskState
 
 ACCEPTED_MS = 1_000.0
@@ -17,24 +20,31 @@ NOWHERE = LastSeen(None)
 
 
 def run(
-    process: str, start: float, end: float | None = None, ending: Ending | None = None, *, attempt: int = 1
+    process: str,
+    start: float,
+    end: float | None = None,
+    ending: Ending | None = None,
+    *,
+    attempt: int = 1,
+    in_loop: bool = False,
 ) -> Execution:
     """An execution of the task `t`; with an end it came to it, unless `ending` says otherwise."""
     how = ending or (Ending.CUT if end is None else Ending.END)
-    return Execution("t", f"{process}/{start}", attempt, process, 100, start, end, how)
+    return Execution("t", f"{process}/{start}", attempt, process, 100, start, end, how, in_loop)
 
 
-def verdict(
-    *runs: Execution, strikes: tuple[Strike, ...] = (), final: LastSeen = DONE, unaccounted: int = 0
-) -> Verdict:
+def verdict(*runs: Execution, strikes: Sequence[Strike] = (), final: LastSeen = DONE, unaccounted: int = 0) -> Verdict:
     return judge({"t": ACCEPTED_MS}, runs, strikes, {"t": final}, unaccounted)
 
 
 KILL = Strike(1, "sigkill", "w0.1", 5_000, 5_010, hits="w0.1")
 PAUSE = Strike(2, "pause", "w0.1", 5_000, 25_000, hits="w0.1")
-TERM = Strike(3, "sigterm", "w0.1", 5_000, 6_000, hits="w0.1", gently=True)
+#: Its grace is over after two seconds.
+TERM = Strike(3, "sigterm", "w0.1", 5_000, 7_100, hits="w0.1", gently=True, stops_at_ms=7_000)
 #: It is told a second time after half a second.
 HURRIED = replace(TERM, kind="sigterm-twice", stops_at_ms=5_500)
+#: All that it ran has ended within its grace.
+IN_TIME = replace(TERM, to_ms=6_000)
 SCHEDULER = Strike(4, "scheduler", "s0.1", 5_000, 5_010)
 ALWAYS = Strike(5, "redis", "redis", 5_000, 6_000, is_outage=True)
 EVERYSEC = Strike(6, "redis", "redis", 5_000, 6_000, is_outage=True, forgets_ms=2_000)
@@ -88,11 +98,19 @@ def test_what_became_of_a_task(runs: list[Execution], final: LastSeen, fate: Fat
         pytest.param(run("w0.1", 4_900, 25_030), (PAUSE,), 0, id="slept through the pause"),
         pytest.param(run("w0.1", 24_990, 24_995, Ending.STOPPED), (PAUSE,), 0, id="woke up and was stopped"),
         pytest.param(run("w0.1", 25_500, 25_600), (PAUSE,), 1, id="started after it had to be fenced"),
-        pytest.param(run("w0.1", 4_900, 5_100, Ending.STOPPED), (TERM,), 0, id="stopped at the end of the grace"),
+        pytest.param(run("w0.1", 4_900, 7_010, Ending.STOPPED), (TERM,), 0, id="stopped at the end of the grace"),
+        pytest.param(run("w0.1", 4_900, 5_100, Ending.STOPPED), (TERM,), 1, id="and not before it"),
+        pytest.param(run("w0.1", 4_900), (TERM,), 0, id="a child that was killed at the end of the grace"),
+        pytest.param(run("w0.1", 4_900), (IN_TIME,), 1, id="no child has to be killed within the grace"),
         pytest.param(run("w0.1", 4_900, 5_100), (TERM,), 1, id="a worker that is told to end must tell what it did"),
         pytest.param(run("w0.1", 4_900, 5_100), (TERM, ALWAYS), 0, id="unless there is no Redis to tell"),
+        pytest.param(run("w0.1", 4_900, 7_050), (TERM,), 0, id="a thread that ended when it was stopped"),
+        pytest.param(run("w0.1", 4_900, 5_510, Ending.STOPPED), (HURRIED,), 0, id="stopped at the second signal"),
+        pytest.param(run("w0.1", 4_900), (HURRIED,), 0, id="a child that was killed at the second signal"),
         pytest.param(run("w0.1", 4_900, 5_510), (HURRIED,), 0, id="stopped after its last line, before it returned"),
-        pytest.param(run("w0.1", 4_900, 5_400), (HURRIED,), 1, id="and this one had returned long before it was stopped"),
+        pytest.param(run("w0.1", 4_900, 5_300), (HURRIED,), 0, id="which takes its time on a busy machine"),
+        pytest.param(run("w0.1", 4_100, 4_900), (HURRIED,), 1, id="and this one had returned before it was stopped"),
+        pytest.param(run("w0.1", 4_900, 5_510, in_loop=True), (HURRIED,), 1, id="a coroutine's last line is its end"),
         pytest.param(run("w0.1", 4_900, 4_950), (ALWAYS,), 1, id="a Redis that forgets nothing explains nothing"),
         pytest.param(run("w0.1", 3_500, 3_550), (EVERYSEC,), 0, id="its completion was within what Redis may forget"),
         pytest.param(run("w0.1", 1_500, 1_550), (EVERYSEC,), 1, id="and this one was not"),
@@ -130,12 +148,45 @@ def test_what_became_of_a_task(runs: list[Execution], final: LastSeen, fate: Fat
         pytest.param(run("w0.1", 4_900, 19_900), (OUTAGE_FOR_ALL,), 0, id="Redis was away for all of the promise"),
     ],
 )
-def test_a_repeat_needs_a_kill_that_explains_it(
-    first: Execution, strikes: tuple[Strike, ...], unexplained: int
-) -> None:
+def test_a_repeat_needs_a_kill_that_explains_it(first: Execution, strikes: Sequence[Strike], unexplained: int) -> None:
     found = verdict(first, run("w1.1", 30_000, 30_050), strikes=strikes)
     assert found.unexplained == unexplained
     assert found.kept == (not unexplained)
+
+
+@pytest.mark.parametrize(
+    ("first", "gap", "unexplained"),
+    [
+        pytest.param(run("w0.1", 1_900, 2_000), (4_000.0, 4_100.0), 1, id="that was no standstill"),
+        pytest.param(run("w0.1", 1_900, 2_000), (2_000.0, 4_600.0), 0, id="Redis answered nobody since its end"),
+        pytest.param(run("w0.1", 1_900, 2_000), (1_500.0, 4_200.0), 0, id="nor long enough before the kill"),
+        pytest.param(run("w0.1", 1_900, 2_000), (1_500.0, 2_500.0), 1, id="there was time to tell after it"),
+    ],
+)
+def test_what_a_machine_that_stands_still_held_up_is_told_late(
+    first: Execution, gap: tuple[float, float], unexplained: int
+) -> None:
+    found = verdict(first, AGAIN, strikes=(KILL, *strikes_of([gap], (KILL,), 15_000)))
+    assert found.unexplained == unexplained
+
+
+def test_a_standstill_alone_explains_nothing_unless_no_promise_could_be_kept() -> None:
+    stopped = run("w0.1", 4_900, 14_000, Ending.STOPPED)
+    for timeout_ms, unexplained in ((15_000, 1), (10_000, 0)):
+        strikes = strikes_of([(5_000.0, 13_500.0)], (), timeout_ms)
+        assert verdict(stopped, run("w1.1", 15_000, 15_050), strikes=strikes).unexplained == unexplained
+
+
+def test_standstills_with_a_single_answer_between_them_are_one() -> None:
+    [one, other] = strikes_of([(5_000.0, 6_150.0), (6_150.0, 6_800.0), (7_500.0, 8_100.0)], (), 2_000)
+    assert (one.from_ms, one.back_ms, one.hits) == (5_000, 6_800, "*")
+    assert (other.from_ms, other.back_ms, other.hits) == (7_500, 8_100, "")
+
+
+def test_an_outage_that_was_made_on_purpose_is_no_standstill() -> None:
+    [one] = strikes_of([(4_900.0, 8_000.0)], (ALWAYS,), 15_000)
+    assert (one.from_ms, one.back_ms, one.number) == (6_000, 8_000, 0)
+    assert strikes_of([(4_900.0, 6_100.0)], (ALWAYS,), 15_000) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +239,7 @@ def test_a_failed_attempt_may_not_run_twice_either() -> None:
     ],
 )
 def test_only_a_failure_or_a_kill_leads_to_the_next_attempt(
-    first: Execution, strikes: tuple[Strike, ...], unexplained: int
+    first: Execution, strikes: Sequence[Strike], unexplained: int
 ) -> None:
     found = verdict(first, run("w1.1", 9_000, 9_050, attempt=2), strikes=strikes)
     assert (found.unexplained, found.kept) == (unexplained, not unexplained)

@@ -14,6 +14,7 @@ import time
 import kopf
 
 from ferryman import logs
+from ferryman.first_process import end_when_told
 from ferryman.settings import BadSetting
 from ferryman_operator import handlers, names
 from ferryman_operator.applier import Applier
@@ -38,6 +39,7 @@ STALLED_S = 90.0
 
 def main() -> int:
     """Run the operator; returns the exit code."""
+    end_when_told()
     try:
         logs.configure_from_env(os.environ)
         settings = OperatorSettings.from_env(os.environ)

@@ -47,6 +47,9 @@ What Redis may forget when it is killed:
 Exit code 1 when a task is lost, not done in time or unaccounted for, or was repeated and no kill explains it; and when
 what is said above of workflows, lanes, schedules or unique keys does not hold.
 
+When this machine or Redis stands still for a while, workers tell late what they did, and a kill explains more. The
+report says so.
+
 \b
 Example:
   ferryman crash-test --tasks 2000 --kills 10 --seed 1

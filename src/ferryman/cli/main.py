@@ -13,6 +13,7 @@ from ferryman import __version__
 from ferryman.cli.catalogue import KNOWN, brought
 from ferryman.cli.failure import CommandFailed
 from ferryman.errors import FerrymanError
+from ferryman.first_process import end_when_told
 
 
 class FerrymanGroup(click.Group):
@@ -94,4 +95,5 @@ def root() -> None:
 
 def main() -> None:
     """The console script."""
+    end_when_told()
     root(prog_name="ferryman")

@@ -81,8 +81,13 @@ class Actor:
         assert self._process is not None
         return self._process.pid
 
-    def send(self, number: signal.Signals, *, group: bool = False) -> None:
-        """A signal to the process, or to all that it started as well; none if it has just ended."""
+    def send(self, number: signal.Signals, *, group: bool = False, only: str = "") -> None:
+        """A signal to the process, or to all that it started as well; none if it has just ended.
+
+        `only`: to the process of this name, and not to its successor.
+        """
+        if only and only != f"{self.place}.{self._number}":
+            return
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 (os.killpg if group else os.kill)(self._process.pid, number)

@@ -28,7 +28,7 @@ _NAMES: Final = (MINUTELY, ON_TIME)
 _BEGIN_WITHIN_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 #: A schedule in the code begins with the first worker, while others may start for long.
-_BEFORE_MS: Final = 120_000
+_BEFORE_MS: Final = 240_000
 
 
 class Almanac:

@@ -14,7 +14,7 @@ from ferryman.crashtest import kinds
 from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.plan import KindOfKill, Order
 from ferryman.crashtest.stage import Stage
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.strike import Strike
 
 #: Requests come many times a second; when all were answered, there is none to wait for.
 _WAIT_S: Final = 3.0

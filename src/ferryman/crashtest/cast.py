@@ -12,6 +12,8 @@ from typing import Final
 from ferryman.cli.failure import CommandFailed
 from ferryman.crashtest.actor import Actor, Exit, ferryman
 from ferryman.crashtest.app import app_file
+from ferryman.crashtest.strike import GRACE_MS
+from ferryman.errors import BrokerError
 from ferryman.link import Link
 from ferryman.workers import WorkerRegistry
 
@@ -60,6 +62,7 @@ class Cast:
             "FERRYMAN_PORT": "0",
             "FERRYMAN_RUN_DIR": str(self._run_dir),
             "FERRYMAN_CONTAINER": "worker",
+            "FERRYMAN_SHUTDOWN_GRACE": f"{GRACE_MS}ms",
         }
         self._redis_url = redis_url
 
@@ -100,9 +103,11 @@ class Cast:
         """The places whose present pod has no living worker in Redis, when there is none left or the time is up."""
         give_up = asyncio.get_running_loop().time() + within_s
         while True:
-            rows = await link.run(WorkerRegistry(self._queue).list())
-            beating = {row.pod for row in rows if row.deadline_ms}
-            missing = [actor.place for actor in self.workers if actor.pod not in beating]
+            missing = [actor.place for actor in self.workers]
+            with suppress(BrokerError):  # the next look finds it
+                rows = await link.run(WorkerRegistry(self._queue).list())
+                beating = {row.pod for row in rows if row.deadline_ms}
+                missing = [actor.place for actor in self.workers if actor.pod not in beating]
             if not missing or asyncio.get_running_loop().time() > give_up:
                 return missing
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -17,7 +17,9 @@ from typing import Any, Final
 from ferryman.crashtest.bursts import Answer
 from ferryman.crashtest.execution_log import Ending, Execution
 from ferryman.crashtest.kinds import LINK_PRODUCER
-from ferryman.crashtest.verdict import LastSeen, Strike, explanations
+from ferryman.crashtest.reasons import explanations
+from ferryman.crashtest.strike import Strike
+from ferryman.crashtest.verdict import LastSeen
 
 _NEVER: Final = float("inf")
 

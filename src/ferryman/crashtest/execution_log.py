@@ -7,6 +7,7 @@ one machine share.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import time
@@ -16,8 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from ferryman.context import Context
+
+#: The first word of a run's first line: in a thread or in a process of its own, or as a coroutine.
+_START: Final = "start"
+_START_IN_LOOP: Final = "start-in-loop"
 
 
 def now_ms() -> float:
@@ -40,7 +46,10 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of one task. `end_ms` is None when it was cut off."""
+    """One run of one task. `end_ms` is None when it was cut off.
+
+    `in_loop`: a coroutine, whose last line is its end: nothing can stop it between that and its return.
+    """
 
     id: str
     run: str
@@ -50,6 +59,7 @@ class Execution:
     start_ms: float
     end_ms: float | None = None
     ending: Ending = Ending.CUT
+    in_loop: bool = False
 
 
 class ExecutionLog(ABC):
@@ -67,7 +77,7 @@ class ExecutionLog(ABC):
     def execution(self, ctx: Context[None]) -> Iterator[None]:
         """Around what a task does."""
         run = f"{self._process}/{os.getpid()}/{next(self._runs)}"
-        self._write("start", ctx, run)
+        self._write(_START_IN_LOOP if _is_in_loop() else _START, ctx, run)
         try:
             yield
         except PlannedFailure:
@@ -103,8 +113,9 @@ def parse(lines: Iterable[str]) -> tuple[list[Execution], int]:
     for line in lines:
         try:
             event, task_id, run, attempt, process, pid, at = line.split()
-            if event == "start" and run not in runs:
-                runs[run] = Execution(task_id, run, int(attempt), process, int(pid), float(at))
+            if event in (_START, _START_IN_LOOP) and run not in runs:
+                in_loop = event == _START_IN_LOOP
+                runs[run] = Execution(task_id, run, int(attempt), process, int(pid), float(at), in_loop=in_loop)
             elif event in (Ending.END, Ending.FAILED, Ending.STOPPED) and runs[run].end_ms is None:
                 runs[run] = replace(runs[run], end_ms=float(at), ending=Ending(event))
             else:
@@ -120,3 +131,11 @@ def read(path: Path) -> tuple[list[Execution], int]:
         return [], 0
     with path.open(encoding="utf-8", errors="replace") as file:
         return parse(file)
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -18,11 +18,11 @@ from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.link_kills import LINK_KILLS
 from ferryman.crashtest.oom_kill import OomKill
 from ferryman.crashtest.plan import KindOfKill, Order
-from ferryman.crashtest.stage import BEYOND_TIMEOUT_MS, FENCED_WITHIN_MS, Kill, Stage
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.stage import BEYOND_TIMEOUT_MS, Kill, Stage
+from ferryman.crashtest.strike import FENCED_WITHIN_MS, GRACE_MS, Strike, ends_every_promise
 
-#: After Redis was away, workers and their beats have found it again within this part of the worker timeout.
-_FOUND_AGAIN: float = 1 / 4
+#: Between the two signals to a worker that is not to wait for its tasks.
+_HURRIES_AFTER_S: Final = 0.02
 
 
 class SigKill:
@@ -65,11 +65,11 @@ class SigTerm:
         worker.expect_end(new_pod=True)
         at_ms = now_ms()
         worker.send(signal.SIGTERM)
-        stops_at_ms = 0.0
+        stops_at_ms = at_ms + GRACE_MS
         if self._hurries:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_HURRIES_AFTER_S)
             stops_at_ms = now_ms()
-            worker.send(signal.SIGTERM)
+            worker.send(signal.SIGTERM, only=process)
         return Strike(
             order.number,
             self.name,
@@ -141,8 +141,7 @@ class RedisKill:
         redis = stage.redis
         at_ms = await redis.fail(order.lasts_ms / 1_000)
         back_ms = now_ms()
-        # When it was away for too long, no worker could keep its promise: all of them have stopped their tasks.
-        all_stopped = back_ms - at_ms > stage.worker_timeout_ms * (1 - _FOUND_AGAIN)
+        all_stopped = ends_every_promise(back_ms - at_ms, stage.worker_timeout_ms)
         return Strike(
             order.number,
             self.name,

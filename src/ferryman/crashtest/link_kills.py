@@ -20,8 +20,8 @@ from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.links import PRODUCER
 from ferryman.crashtest.plan import KindOfKill, Order
 from ferryman.crashtest.relay import Relay
-from ferryman.crashtest.stage import BEYOND_TIMEOUT_MS, FENCED_WITHIN_MS, Stage
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.stage import BEYOND_TIMEOUT_MS, Stage
+from ferryman.crashtest.strike import FENCED_WITHIN_MS, Strike
 
 #: The latency of a slow link, each way, as a part of the worker timeout; and its pieces (bytes).
 _LATENCY: Final = 1 / 150

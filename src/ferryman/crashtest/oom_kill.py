@@ -11,7 +11,7 @@ from ferryman.crashtest.app import HOG_SIGNAL
 from ferryman.crashtest.execution_log import now_ms
 from ferryman.crashtest.plan import KindOfKill, Order
 from ferryman.crashtest.stage import Stage
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.strike import Strike
 
 _DEAD_WITHIN_S: Final = 20.0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ferryman.crashtest.actor import Exit
 from ferryman.crashtest.claims import Findings
 from ferryman.crashtest.recovery import Aftermath
+from ferryman.crashtest.strike import Strike
 from ferryman.crashtest.verdict import Verdict
 from ferryman.inspector import QueueStats
 
@@ -42,6 +43,7 @@ class Outcome:
 
     `time_was_up` before all was done; what still ran then may have ended in its worker's grace. `posted` tasks came
     over HTTP, in requests of which `posted_again` had no answer. `left_out`: kinds that are not possible here, and why.
+    `standstills`: when this machine or Redis got on with nothing.
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Outcome:
     workflows: int = 0
     followers: int = 0  # of their nodes those that waited for others
     findings: Findings = field(default_factory=Findings)
+    standstills: Sequence[Strike] = ()
 
     @property
     def problems(self) -> list[str]:

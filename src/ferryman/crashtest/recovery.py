@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ferryman.crashtest.execution_log import Execution
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.strike import Strike
 
 
 @dataclass(frozen=True, slots=True)

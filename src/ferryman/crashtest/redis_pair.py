@@ -85,7 +85,7 @@ class RedisPair:
 
 
 async def _ask(server: RedisServer, *words: str) -> Any:
-    link = Link.from_url(server.url)
+    link = Link.from_url(server.url, reply_timeout_s=_IN_STEP_WITHIN_S)
     try:
         # Not as a call: a link first learns whether it may send scripts, and a replica takes none.
         [reply] = await link.client.exchange([words])

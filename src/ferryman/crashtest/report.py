@@ -75,6 +75,7 @@ def to_json_dict(outcome: Outcome) -> dict[str, Any]:
             "posted_tasks": outcome.posted,
             "replies_lost_on_purpose": outcome.lost_replies,
         },
+        "standstills": [{"from_ms": round(one.from_ms), "to_ms": round(one.back_ms)} for one in outcome.standstills],
         "recovery_s": {kind: spread.to_json_dict() for kind, spread in _recoveries(outcome.aftermaths)},
         "kills": [_kill(one) for one in outcome.aftermaths],
         "repeats": [_repeat(one) for one in verdict.repeats],
@@ -173,6 +174,12 @@ def _oddities(outcome: Outcome) -> Iterator[str]:
     on_workers = [one for one in outcome.aftermaths if one.strike.hits]
     if idle := sum(1 for one in on_workers if not one.in_flight):
         yield f"note: {idle} of {len(on_workers)} kills of workers hit an idle one: more --tasks prove more"
+    if outcome.standstills:
+        longest_ms = max(one.back_ms - one.from_ms for one in outcome.standstills)
+        yield (
+            f"note: this machine or Redis stood still {len(outcome.standstills)} times, for up to "
+            f"{longest_ms / 1_000:.1f} s: what workers had to tell came late"
+        )
     cut_off = {one.strike.hits for one in on_workers if one.strike.stops_first}
     for one in outcome.unasked_exits[:SHOWN]:
         why = ": the thread of a task can't be stopped, so it ended with it" if one.process in cut_off else ""

@@ -12,10 +12,8 @@ from ferryman.crashtest.memory_cage import MemoryCage
 from ferryman.crashtest.plan import KindOfKill, Order
 from ferryman.crashtest.poster import Poster
 from ferryman.crashtest.redis_own import Redis
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.strike import Strike
 
-#: A worker whose promise has run out notices within this time that it is no longer the owner, and stops its code.
-FENCED_WITHIN_MS: Final = 2_500
 #: What is to outlast the worker timeout lasts this much longer.
 BEYOND_TIMEOUT_MS: Final = (3_000, 8_000)
 

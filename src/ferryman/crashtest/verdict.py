@@ -1,8 +1,7 @@
 """Verdict: what became of each task, and whether the kills explain it. Pure.
 
-An execution may be repeated only if something happened to its process, or to Redis' memory of it: its process was
-killed, stopped or fenced while it ran, or after its end and before Redis had been told. All else is a duplicate
-that nothing explains. A task may be missing only if Redis lost what it had acknowledged within the stated bound.
+An execution that is repeated needs a reason (reasons.py). All else is a duplicate that nothing explains. A task may
+be missing only if Redis lost what it had acknowledged within the stated bound.
 """
 
 from __future__ import annotations
@@ -12,56 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
 
 from ferryman.crashtest.execution_log import Ending, Execution
+from ferryman.crashtest.reasons import explanations
+from ferryman.crashtest.strike import Strike
 from ferryman.task import Task, TaskState
-
-#: How long after a task's end a worker that can reach Redis may take to tell it.
-TOLD_WITHIN_MS: Final = 1_000
-#: And after Redis was away: workers try again with pauses of up to 2 s.
-TOLD_AFTER_OUTAGE_MS: Final = 4_000
-#: A task's last line is not its end: a thread or a child that is stopped may have written it and not yet returned.
-RETURNED_WITHIN_MS: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """A kill as it was done. Between `from_ms` and `to_ms` the process `hits` may have lost what it ran ("" = none,
-    "*" = any process).
-
-    `gently`: the process was asked to end, so it must have told every outcome; only what it stopped may run again.
-    `stops_at_ms`: when it was told not to wait for its code any longer (0 = never).
-    `stops_first`: the process can stop its code, and must have done so before a task of it runs elsewhere.
-    `is_outage`: Redis was away from `from_ms` to `to_ms`; `forgets_ms`: what Redis had acknowledged in this time
-    before `from_ms` may be gone (0 = nothing).
-    `slows`: a process ("*" = any) whose connections failed from `from_ms` to `back_ms` (0 = `to_ms`). What it had to
-    tell came late, or twice; that alone is no reason for any task to run again.
-    """
-
-    number: int
-    kind: str
-    target: str
-    from_ms: float
-    to_ms: float
-    hits: str = ""
-    gently: bool = False
-    is_outage: bool = False
-    forgets_ms: float = 0.0
-    stops_at_ms: float = 0.0
-    stops_first: bool = False
-    slows: str = ""
-    back_ms: float = 0.0
-
-    def hinders(self, process: str) -> bool:
-        """Whether this process could not tell Redis what it did, or not at once."""
-        return self.is_outage or self.slows in ("*", process)
-
-    @property
-    def hindered_until_ms(self) -> float:
-        """When a process that is hindered must have told Redis what it had to tell."""
-        after_ms = TOLD_AFTER_OUTAGE_MS if self.is_outage else TOLD_WITHIN_MS
-        return (self.back_ms or self.to_ms) + after_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,53 +144,6 @@ def _began_early(executions: Sequence[Execution], before: Sequence[Sequence[Exec
         return False
     ends_ms = [[e.end_ms for e in own if e.ending is Ending.END and e.end_ms is not None] for own in before]
     return any(ends and min(ends) > executions[0].start_ms for ends in ends_ms)
-
-
-def explanations(execution: Execution, strikes: Sequence[Strike]) -> list[Strike]:
-    """Those that are a reason to run this task again."""
-    told_ms = told_by_ms(execution, strikes)
-    return [strike for strike in strikes if _explains(strike, execution, told_ms, strikes)]
-
-
-def _explains(strike: Strike, execution: Execution, told_ms: float, strikes: Sequence[Strike]) -> bool:
-    if strike.hits:
-        if strike.hits not in ("*", execution.process) or execution.start_ms > strike.to_ms:
-            return False
-        if strike.gently and execution.ending in (Ending.END, Ending.FAILED):
-            return _stopped_on_its_way(strike, execution) or (
-                _during_outage(strike, strikes) and told_ms >= strike.from_ms
-            )
-        return told_ms >= strike.from_ms
-    if strike.forgets_ms:
-        oldest_ms = strike.from_ms - strike.forgets_ms
-        return told_ms >= oldest_ms and execution.start_ms <= strike.to_ms + TOLD_AFTER_OUTAGE_MS
-    return False
-
-
-def _stopped_on_its_way(strike: Strike, execution: Execution) -> bool:
-    """Whether its code was stopped between its last line and its return: then its worker never heard how it ended."""
-    if not strike.stops_at_ms or execution.end_ms is None:
-        return False
-    return strike.stops_at_ms - RETURNED_WITHIN_MS <= execution.end_ms <= strike.to_ms
-
-
-def told_by_ms(execution: Execution, strikes: Sequence[Strike]) -> float:
-    """When Redis must have heard how it ended; never, if it was cut off."""
-    if execution.end_ms is None:
-        return float("inf")
-    if execution.ending is Ending.STOPPED:
-        return execution.end_ms
-    told_ms = execution.end_ms + TOLD_WITHIN_MS
-    for outage in sorted((s for s in strikes if s.hinders(execution.process)), key=lambda s: s.from_ms):
-        if outage.from_ms <= told_ms and outage.hindered_until_ms >= execution.end_ms:
-            told_ms = max(told_ms, outage.hindered_until_ms)
-    return told_ms
-
-
-def _during_outage(strike: Strike, strikes: Sequence[Strike]) -> bool:
-    return any(
-        s.is_outage and s.from_ms <= strike.to_ms and s.to_ms + TOLD_AFTER_OUTAGE_MS >= strike.from_ms for s in strikes
-    )
 
 
 def _fate(at_ms: float, executions: Sequence[Execution], final: LastSeen, strikes: Sequence[Strike]) -> Fate:

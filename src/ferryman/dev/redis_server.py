@@ -19,7 +19,7 @@ from ferryman.dev.children import kill_group, start_process, terminate_gently
 #: Tried first, so that every other command finds it without being told.
 DEFAULT_PORT: Final = 6379
 
-_READY_WITHIN_S = 10.0
+_READY_WITHIN_S = 30.0
 
 
 class RedisServer:

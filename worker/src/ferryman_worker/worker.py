@@ -132,8 +132,8 @@ class Worker:
         try:
             why = await self._until_it_ends(talk, pulse)
             if why is None:
-                await self._finish(fetcher, pulse)
-            else:
+                why = await self._finish(fetcher, pulse)
+            if why is not None:
                 logger.error("%s: stopping its code", why, extra={"worker": worker})
                 fetcher.go_quiet()
             if not await self._stop_code(owner=why is None):
@@ -200,12 +200,14 @@ class Worker:
             stopping.cancel()
             gone.cancel()
 
-    async def _finish(self, fetcher: Fetcher, pulse: Pulse) -> None:
-        """Quiet: takes nothing new, and lets what runs come to its end within the grace."""
+    async def _finish(self, fetcher: Fetcher, pulse: Pulse) -> str | None:
+        """Quiet: takes nothing new, and lets what runs come to its end within the grace. Returns why ownership is gone,
+        if it is: then the code must stop as soon as at any other time, and no grace counts."""
         self._board.set_ready(False)
         logger.info("quiet: %d tasks running, %g s for them to end", self.pool.running, self._settings.grace_ms / 1_000)
         fetcher.go_quiet()
         await self.pool.ended(self._settings.grace_ms / 1_000, unless=lambda: self._stop.hurried or pulse.is_gone)
+        return await pulse.gone() if pulse.is_gone else None
 
     async def _stop_code(self, *, owner: bool) -> bool:
         patience_s = STOP_PATIENCE_S if owner else min(STOP_PATIENCE_S, self._registrar.respite_s - _NOTICE_S)

@@ -68,7 +68,7 @@ async def examine(link: Link, queue: str, ids: Sequence[str]) -> dict[str, Any]:
     inspector = Inspector(queue)
     others: dict[str, Any] = {}
     released: dict[str, int] = {}
-    stats = await link.run(inspector.stats())
+    stats = await link.run(inspector.stats(exact=True))
     for start in range(0, len(ids), _READ_AT_ONCE):
         some = ids[start : start + _READ_AT_ONCE]
         for task_id, task in zip(some, await link.run_all([inspector.get(id) for id in some]), strict=True):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ferryman.crashtest.cluster import kinds
 from ferryman.crashtest.cluster.journal import Journal, Life
-from ferryman.crashtest.verdict import Strike
+from ferryman.crashtest.strike import FENCED_WITHIN_MS, GRACE_MS, Strike, ends_every_promise
+from ferryman.policy import Policy
 
 #: What a dying process still sends arrives within this time.
 _LAST_WORDS_MS = 2_000.0
@@ -58,17 +59,21 @@ def unasked(all_hits: Sequence[Hit], journal: Journal) -> Iterator[Life]:
 
 def _hit(blow: Blow, journal: Journal) -> Hit:
     if blow.outage or blow.rescuer:
-        until_ms = blow.to_ms + (_HALF_OPEN_MS if blow.kind == kinds.REDIS_POD else 0)
+        back_ms = blow.to_ms + (_HALF_OPEN_MS if blow.kind == kinds.REDIS_POD else 0)
+        all_stopped = blow.outage and ends_every_promise(back_ms - blow.from_ms, Policy().worker_timeout_ms)
         strike = Strike(
-            *(blow.number, blow.kind, blow.pod, blow.from_ms, until_ms),
+            *(blow.number, blow.kind, blow.pod, blow.from_ms, back_ms + FENCED_WITHIN_MS if all_stopped else back_ms),
+            hits="*" if all_stopped else "",
             is_outage=blow.outage,
             forgets_ms=blow.forgets_ms,
+            back_ms=back_ms,
         )
         return Hit(blow, None, strike)
     victim = journal.victim(blow.pod, blow.from_ms)
     if victim is None:
         return Hit(blow, None, Strike(blow.number, blow.kind, blow.pod, blow.from_ms, blow.to_ms))
-    gently = blow.kind == kinds.POD_DELETE
+    # It is told to end after the command was given, and has a grace of at least this from then on.
+    gently, stops_at_ms = blow.kind == kinds.POD_DELETE, blow.from_ms + GRACE_MS
     died_ms = victim.gone_ms if victim.gone_ms is not None else float("inf")
     # Up to its death it told every outcome, so only what was in flight then may run again. But a worker whose memory
     # is taken away may stand still for seconds before it dies, and one without its beats may be declared dead while
@@ -79,5 +84,10 @@ def _hit(blow: Blow, journal: Journal) -> Hit:
     return Hit(
         blow,
         victim,
-        Strike(blow.number, blow.kind, victim.process, from_ms, to_ms, hits=victim.process, gently=gently),
+        Strike(
+            *(blow.number, blow.kind, victim.process, from_ms, to_ms),
+            hits=victim.process,
+            gently=gently,
+            stops_at_ms=stops_at_ms,
+        ),
     )
