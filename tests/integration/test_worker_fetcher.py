@@ -250,6 +250,20 @@ async def test_what_was_fetched_ahead_of_slow_tasks_goes_back_by_itself_within_5
         assert c.order == ["t0", "t1"]
 
 
+async def test_the_successors_of_a_crowd_are_fetched_before_it_ends_and_go_back_when_it_does_not(
+    real_bench: Bench,
+) -> None:
+    await real_bench.enqueue(*[f"t{i}" for i in range(6)])
+    async with crew(real_bench) as c:
+        for _ in range(20):
+            c.pool.lookahead.ran(0.1, waited=True)
+        await c.until(lambda: c.pool.running == 2)
+        fetches = c.wire.trips.count(["fetch"])
+        await c.until(lambda: c.wire.trips.count(["fetch"]) > fetches)
+        await c.until(lambda: c.counters.of("echo").requeued == 2)
+        assert c.order == ["t0", "t1"], "nothing has ended"
+
+
 @pytest.mark.parametrize("reply", ["fetch", "complete", "requeue"])
 async def test_a_lost_reply_loses_nothing_and_runs_nothing_twice(real_bench: Bench, reply: str) -> None:
     await real_bench.enqueue("a", "b", "c", "d")

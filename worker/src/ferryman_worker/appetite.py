@@ -14,6 +14,7 @@ from ferryman.protocol import Delivery, Fetched
 from ferryman_worker.acker import Acker, OwnershipGone
 from ferryman_worker.batch import Held
 from ferryman_worker.listener import Listener
+from ferryman_worker.lookahead import GIVE_BACK_S
 from ferryman_worker.pool import Pool
 
 #: Tasks per fetch: a script's work is bounded.
@@ -57,6 +58,10 @@ class Appetite:
             return False
         return self._may_fetch() and self._pool.free > self.coming
 
+    def until_more_s(self) -> float | None:
+        """How long until more is wanted although nothing happens; None when that can't be told."""
+        return self._pool.lookahead.until_more_s() if self._plenty and self._may_fetch() else None
+
     def accept(self, fetched: Fetched, wanted: int) -> list[Delivery]:
         """Learns from a fetch's answer; returns the tasks that may start now. Raises OwnershipGone."""
         match fetched.reply:
@@ -88,7 +93,15 @@ class Appetite:
         self.suspect = None
         self._alone = True
 
-    def take_stale(self, older_than_s: float) -> list[Delivery]:
+    def take_stuck(self, first: int, last: int) -> list[Delivery]:
+        """Those of the line that won't start soon, by their places; with nothing that starts, the suspect as well."""
+        if first == 0 and last == self._pool.ahead:
+            return self.take_stale(0.0)
+        if first == 0:
+            self._pool.lookahead.gave_back()
+        return self._pool.take_stuck(first, last)
+
+    def take_stale(self, older_than_s: float = GIVE_BACK_S) -> list[Delivery]:
         """What has waited here for so long without being started, the suspect included; 0 = all of it."""
         stale = self._pool.take_stale(older_than_s)
         if stale:

@@ -17,14 +17,14 @@ from typing import Any
 from ferryman.broker import ANY_HANDED, Broker
 from ferryman.errors import BrokerError, BrokerUnavailable
 from ferryman.link import Link
-from ferryman.protocol import Fetched
+from ferryman.protocol import Delivery, Fetched
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.acker import FLUSH_AFTER_S, FLUSH_AT, Acker, OwnershipGone
 from ferryman_worker.appetite import Appetite
 from ferryman_worker.batch import Batch, Held
 from ferryman_worker.counters import Counters
+from ferryman_worker.foresight import Foresight
 from ferryman_worker.listener import Listener
-from ferryman_worker.lookahead import GIVE_BACK_S
 from ferryman_worker.pool import Pool
 from ferryman_worker.stall import Stall
 
@@ -61,7 +61,8 @@ class Fetcher:
         self._wakers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._appetite = Appetite(pool, acker, listener)
-        self._stall = Stall(pool, lambda: self._return_what_waits(0.0))
+        self._stall = Stall(pool, lambda first, last: self._return(self._appetite.take_stuck(first, last)))
+        self._foresight = Foresight(self._appetite, self.progress, self._wakers)
         #: Compare Redis' list with what is known, in the next round trip.
         self.reconcile = False
         self._settling = False
@@ -91,14 +92,14 @@ class Fetcher:
         """Fetches no more; what has not started goes back."""
         self._appetite.quiet = True
         self._listener.stop()
-        self._return_what_waits(0.0)
+        self._return(self._appetite.take_stale(0.0))
         self.wake()
 
     def rest(self, resting: bool) -> None:
         """A beat told whether the queue is on hold or this worker is drained. What has not started goes back."""
         if resting and not self._appetite.resting:
             self._listener.stop()
-            self._return_what_waits(0.0)
+            self._return(self._appetite.take_stale(0.0))
         self._appetite.resting = resting
         self.progress()
 
@@ -119,12 +120,11 @@ class Fetcher:
     @property
     def held(self) -> int:
         """How many tasks are this worker's, as far as it knows."""
-        return sum(1 for _ in self._appetite.held())
+        return len(self.held_ids())
 
     def give_back_stale(self) -> None:
         """Called a few times a second: what was fetched ahead and did not get its turn goes back."""
-        if self._pool.ahead or self._appetite.suspect is not None:
-            self._return_what_waits(GIVE_BACK_S)
+        self._return(self._appetite.take_stale())
 
     def cancel(self, ids: Container[str], can_stop: Callable[[str], bool]) -> None:
         """Somebody has cancelled these: what runs is stopped, if its kind can be, and what has not started ends."""
@@ -253,19 +253,19 @@ class Fetcher:
             self._pool.put(tasks)
             self._stall.watch()
             if self._appetite.quiet:
-                self._return_what_waits(0.0)
+                self._return(self._appetite.take_stale(0.0))
         elif self._appetite.puzzled:
             self.reconcile = True
 
     def _flush_due(self) -> bool:
         acker = self._acker
-        if not acker.count:
-            return acker.progress.due
-        return acker.count >= FLUSH_AT or self._pool.empty or acker.age_s >= FLUSH_AFTER_S
+        if acker.count:
+            return acker.count >= FLUSH_AT or self._pool.empty or acker.age_s >= FLUSH_AFTER_S
+        return acker.progress.due
 
-    def _return_what_waits(self, older_than_s: float) -> None:
-        if stale := self._appetite.take_stale(older_than_s):
-            self._acker.give_back(stale)
+    def _return(self, deliveries: list[Delivery]) -> None:
+        if deliveries:
+            self._acker.give_back(deliveries)
             self.wake()
 
     def _return_unknown(self, holding: list[Held], batch: Batch) -> None:
@@ -279,6 +279,7 @@ class Fetcher:
     async def _wait(self) -> None:
         waker = asyncio.get_running_loop().create_future()
         self._wakers.append(waker)
+        self._foresight.watch()
         if self._acker.count and self._timer is None:
             left_s = max(FLUSH_AFTER_S - self._acker.age_s, 0.0)
             self._timer = asyncio.get_running_loop().call_later(left_s, self._waited_long_enough)

@@ -84,6 +84,12 @@ class Pool:
             stale.append(self._ahead.popleft()[1])
         return stale
 
+    def take_stuck(self, first: int, last: int) -> list[Delivery]:
+        """Takes back what stands in line from the place `first` up to, but without, `last`; 0 is the next to start."""
+        line = list(self._ahead)
+        self._ahead = deque(line[:first] + line[last:])
+        return [delivery for _, delivery in line[first:last]]
+
     def take_stopped(self) -> list[Delivery]:
         """Tasks whose code was stopped and has ended: they may go back."""
         stopped, self._stopped = self._stopped, []

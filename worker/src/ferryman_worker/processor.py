@@ -10,9 +10,8 @@ is. If the worker dies in here the task is still active in Redis, and is recover
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
@@ -27,11 +26,11 @@ from ferryman.logs import trace_fields, worker_name
 from ferryman.options import RunSettings, TaskOptions, headers_of
 from ferryman.protocol import Delivery, kept_result, refused_result
 from ferryman.results import UnkeepableResult, encode_result
-from ferryman.retry import Retry
 from ferryman_worker.acker import Acker
 from ferryman_worker.binder import Binder
 from ferryman_worker.child import Assignment, Report
 from ferryman_worker.counters import Counters, TaskCounters
+from ferryman_worker.cut_short import STOPS, CutShort
 from ferryman_worker.drive import drive
 from ferryman_worker.outcome import (
     ChildDied,
@@ -39,7 +38,6 @@ from ferryman_worker.outcome import (
     DeadLetter,
     Failure,
     NoChild,
-    NurseryGone,
     RetryLater,
     TimedOut,
     decide,
@@ -53,13 +51,10 @@ from ferryman_worker.process_pool import FailedInChild, ProcessPool
 from ferryman_worker.repertoire import Part, Repertoire
 from ferryman_worker.slot import Slot
 from ferryman_worker.surround import run_coroutine, run_plain
-from ferryman_worker.threads import Interrupted, ThreadPool
+from ferryman_worker.threads import ThreadPool
 from ferryman_worker.versions import Versions
 
 logger = logging.getLogger(__name__)
-
-#: What a coroutine, a thread and a child process end with when they are stopped.
-_STOPS = (asyncio.CancelledError, Interrupted, ChildDied)
 
 
 class Processor:
@@ -84,14 +79,14 @@ class Processor:
         self._processes = processes
         self._deps = deps
         self._binder = binder
-        self._parking = Parking(acker, counters, versions, self._where)
-        self._pool: Pool | None = None
+        self._cut_short = CutShort(acker, self._where)
+        self._parking = Parking(acker, counters, versions, self._cut_short, self._where)
         #: The level at which starts and good ends are logged; 0 when nobody would see them.
         self._story = story_level if logger.isEnabledFor(story_level) else 0
 
     def work_in(self, pool: Pool) -> None:
         """The pool whose slots call `process`; it gets back what was stopped."""
-        self._pool = pool
+        self._cut_short.pool = pool
 
     async def process(self, slot: Slot, delivery: Delivery) -> None:
         """Runs one delivery to its outcome; raises nothing that a handler did."""
@@ -99,7 +94,7 @@ class Processor:
         repertoire = self._repertoire
         part = repertoire.parts.get(delivery.name)
         if part is None:
-            await self._parking.unknown(slot, delivery, self._pool)
+            await self._parking.unknown(slot, delivery)
             return
         try:
             settings, headers = part.settings, NO_HEADERS
@@ -107,13 +102,15 @@ class Processor:
                 options = TaskOptions.decode(delivery.options)
                 settings, headers = repertoire.settings(part, options), options.headers or NO_HEADERS
                 if options.binds:
-                    if (bound := await self._bound(slot, delivery, part, settings, options.binds)) is None:
+                    assert self._binder is not None
+                    binding = self._binder.bound(delivery.args, options.binds)
+                    if (args := await self._cut_short.unless(slot, delivery, binding)) is None:
                         return
-                    delivery = bound
+                    delivery = msgspec.structs.replace(delivery, args=args)
             try:
                 arguments = part.handler.decode_args(delivery.args)
             except InvalidTask as problem:
-                if await self._parking.unfit(slot, delivery, part.handler, str(problem), self._pool):
+                if await self._parking.unfit(slot, delivery, part.handler, str(problem)):
                     return
                 raise
         except InvalidTask as problem:
@@ -148,22 +145,6 @@ class Processor:
                 self._tell(f"completed in {run_s:.3g} s", delivery)
             keep_ms = settings.keep_result_ms
             self._acker.complete(delivery, run_s, self._kept(delivery, keep_ms, value) if keep_ms else b"")
-
-    async def _bound(
-        self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, binds: Mapping[str, str | list[str]]
-    ) -> Delivery | None:
-        """The delivery with other nodes' results among its arguments; None when it was stopped before that."""
-        assert self._binder is not None
-        started = perf_counter()
-        slot.timeout_s, slot.interrupt = None, slot.task.cancel
-        slot.suspended()
-        try:
-            return msgspec.structs.replace(delivery, args=await self._binder.bound(delivery.args, binds))
-        except asyncio.CancelledError as error:
-            run_s = perf_counter() - started
-            slot.ended(run_s)
-            self._raised(slot, delivery, part, settings, error, run_s)
-            return None
 
     def _run(
         self, slot: Slot, delivery: Delivery, part: Part, run: Context[Any], arguments: dict[str, object], keep_ms: int
@@ -214,17 +195,11 @@ class Processor:
     def _raised(
         self, slot: Slot, delivery: Delivery, part: Part, settings: RunSettings, error: BaseException, run_s: float
     ) -> None:
-        if isinstance(error, NurseryGone) or (slot.stopping and _stems_from_a_stop(error)):
-            assert self._pool is not None
-            logger.info("%s was stopped before its end: it goes back", delivery.name, extra=self._where(delivery))
-            self._pool.stopped(delivery)
+        if (cut_by := self._cut_short.by(slot, delivery, error)) is not None:
+            if cut_by == "cancel":
+                part.counters.run_seconds.observe(run_s)
             return
-        if slot.cancelled and not isinstance(error, NurseryGone):
-            logger.info("%s was cancelled, and stopped", delivery.name, extra=self._where(delivery))
-            part.counters.run_seconds.observe(run_s)
-            self._acker.cancelled(delivery)
-            return
-        if slot.timed_out and isinstance(error, _STOPS):
+        if slot.timed_out and isinstance(error, STOPS):
             error = TimedOut(slot.timeout_s or 0.0).with_traceback(error.__traceback__)
         if isinstance(error, ChildDied):
             self._crashed(delivery, part.counters, str(error), run_s)
@@ -286,18 +261,6 @@ class Processor:
             "attempt": delivery.attempt,
             **trace_fields(headers_of(delivery.options)),
         }
-
-
-def _stems_from_a_stop(error: BaseException) -> bool:
-    """Whether this is what stopping raises, or came up on the way out of it.
-
-    All else is the handler's own word, which was only heard late: a thread or a child may have failed just before it
-    was stopped, and running it again would spend nothing for what has happened.
-    """
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, _STOPS):
-        seen = seen.__context__
-    return seen is not None and not isinstance(error, Retry)
 
 
 def _nothing_to_stop_yet() -> None:

@@ -58,6 +58,8 @@ class Slot:
 
     def suspended(self) -> None:
         """The present run waits for the first time: its clock starts, and another slot goes on."""
+        if not self.waited:
+            self._pool.lookahead.waits(self)
         self.waited = True
         self._streak = 0
         self._busy_s = 0.0
@@ -75,7 +77,7 @@ class Slot:
 
     def ended(self, run_s: float) -> None:
         """The present run is over, however it went."""
-        self._pool.lookahead.ran(run_s, self.waited)
+        self._pool.lookahead.ran(run_s, self.waited, self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
