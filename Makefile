@@ -167,6 +167,10 @@ bench-redis: setup ## How many tasks one core of Redis takes, into docs/performa
 bench-prices: setup ## What each feature costs a task in Redis and in Python, into docs/performance.md
 	$(PY) benchmarks/feature_prices.py --page docs/performance.md $(ARGS)
 
+.PHONY: bench-enqueue
+bench-enqueue: setup ## What the time of one enqueue and the bytes of a waiting task are made of, into docs/performance.md
+	$(PY) benchmarks/enqueue_profile.py --page docs/performance.md $(ARGS)
+
 .PHONY: bench-guard
 bench-guard: setup ## Is what is fast still as fast? Ratios to references measured alongside; ends with 1 when not
 	$(PY) benchmarks/guard.py $(ARGS)

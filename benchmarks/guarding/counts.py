@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -33,6 +34,7 @@ class Counts(msgspec.Struct, frozen=True):
     complete_commands: float
     waiting_bytes: float
     enqueue_sync_calls: float  # of Python functions, its own and those written in C
+    enqueue_awaited_calls: float  # on asyncio's own loop, with the turns of it
     enqueue_many_calls: float
 
 
@@ -74,6 +76,7 @@ def counted(link: SyncLink, url: str) -> Counts:
         complete_commands=completes / tasks,
         waiting_bytes=waiting,
         enqueue_sync_calls=_calls(lambda: noop.enqueue_sync(PAYLOAD)),
+        enqueue_awaited_calls=asyncio.run(_awaited_calls(noop)),
         enqueue_many_calls=_calls(lambda: queue.enqueue_many_sync([noop.task(PAYLOAD) for _ in range(BATCH)])) / BATCH,
     )
 
@@ -108,16 +111,32 @@ def _used_bytes(link: SyncLink) -> int:
 def _calls(work: Callable[[], object]) -> int:
     """Calls of functions while it runs, once it has run before."""
     work()
-    seen = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal seen
-        if event in ("call", "c_call"):
-            seen += 1
-
+    seen, note = _counter()
     sys.setprofile(note)
     try:
         work()
     finally:
         sys.setprofile(None)
-    return seen
+    return len(seen)
+
+
+async def _awaited_calls(noop: Any) -> int:
+    for _ in range(2):  # the first one opens a connection
+        await noop.enqueue(PAYLOAD)
+    seen, note = _counter()
+    sys.setprofile(note)
+    try:
+        await noop.enqueue(PAYLOAD)
+    finally:
+        sys.setprofile(None)
+    return len(seen)
+
+
+def _counter() -> tuple[list[str], Callable[[object, str, object], None]]:
+    seen: list[str] = []
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        if event in ("call", "c_call"):
+            seen.append(event)
+
+    return seen, note

@@ -7,7 +7,7 @@ checks and what it returns stands on top of its script.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from ferryman.call import Argument, Call, command
@@ -51,9 +51,7 @@ class Broker:
 
     def enqueue(self, tasks: Sequence[NewTask]) -> Call[list[Enqueued]]:
         """New -> waiting or delayed. Raises InvalidTask before anything is sent."""
-        k = self.keys
-        keys = (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique, k.root)
-        return Call("enqueue", keys, (PROTOCOL, *words_of(tasks)), partial(_enqueued, tasks))
+        return Call("enqueue", self._enqueue_keys, (PROTOCOL, *words_of(tasks)), partial(_enqueued, tasks))
 
     def announce(self) -> Call[int]:
         """Add the queue to the set of known queues; before a process's first enqueue and now and then after it."""
@@ -196,6 +194,11 @@ class Broker:
         k = self.keys
         return Call("mend_lanes", (k.lanes, k.blocked, k.task, k.root), (limit, lanes, blocked), _mended)
 
+    @cached_property
+    def _enqueue_keys(self) -> tuple[str, ...]:
+        k = self.keys
+        return (k.waiting, k.delayed, k.priority, k.stats, k.config, k.task, k.unique, k.root)
+
     def _discard_keys(self) -> tuple[str, ...]:
         k = self.keys
         return (
@@ -205,7 +208,7 @@ class Broker:
 
 
 def _enqueued(tasks: Sequence[NewTask], reply: Any) -> list[Enqueued]:
-    if len(reply) == 1:
+    if reply == 1:
         return [Enqueued(task.id, True) for task in tasks]
     if reply[0] == b"protocol":
         raise ProtocolMismatch(PROTOCOL, int(reply[1]))

@@ -78,8 +78,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_s = self.loop.time()
         try:
-            self._replies.feed(data)
-            self._replies.take_into(self._got)
+            self._replies.take(data, self._got)
         except ConnectionError as error:
             self._lose(error)
         if len(self._got) > self._wanted:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman import scripts
 from ferryman.call import Argument, Call
-from ferryman.connection import Pool
 from ferryman.errors import BrokerError
 from ferryman.redis_address import RedisAddress
 from ferryman.refusals import cannot_compile, is_lost, translate, turns_away
@@ -22,6 +21,7 @@ from ferryman.sync_connection import SyncPool
 from ferryman.wire import Refusal
 
 if TYPE_CHECKING:
+    from ferryman.connection import Pool
     from ferryman.redis_client import AsyncClient, BlockingClient
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Link:
     def __init__(self, client: Any, load: scripts.Load = scripts.load) -> None:
         self.client = client  # a Pool, or a client of redis-py's kind
         self.watch: WatchTrips | None = None  # is told of each answered round trip
-        self._pool = client if isinstance(client, Pool) else _borrowed(client)
+        self._pool = client if isinstance(client, _pool_kind()) else _borrowed(client)
         self.address = str(self._pool.address)  # without credentials
         self._talk = _Talk(self.address, load)
 
@@ -49,7 +49,7 @@ class Link:
     def from_url(cls, url: str, *, client_name: str | None = None, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Link:
         """Opens nothing yet. Raises ValueError when `url` is no redis://, rediss:// or unix:// URL."""
         return cls(
-            Pool(
+            _pool_kind()(
                 RedisAddress.from_url(url),
                 client_name=client_name,
                 connect_timeout_s=CONNECT_TIMEOUT_S,
@@ -64,6 +64,8 @@ class Link:
             return await self._hold(talk.one(call))
         # The common case, without a dialogue.
         replies = await self._say(talk.commands(call))
+        if not (call.then or isinstance(replies[0], Exception)):
+            return call.read(replies[0])
         if is_lost(replies[0]):
             return await self._hold(talk.reloading(call))
         return talk.result(call, replies)
@@ -134,6 +136,8 @@ class SyncLink:
             return self._hold(talk.one(call), meanwhile)
         # The common case, without a dialogue.
         replies = self._say(talk.commands(call), meanwhile)
+        if not (call.then or isinstance(replies[0], Exception)):
+            return call.read(replies[0])
         if is_lost(replies[0]):
             return self._hold(talk.reloading(call))
         return talk.result(call, replies)
@@ -175,12 +179,8 @@ class _Talk:
     def __init__(self, address: str, load: scripts.Load) -> None:
         self._address = address
         self._load = load
-        self._flags_known: bool | None = None  # does the server know `#!lua flags`? Learned at the first call.
-
-    @property
-    def has_learnt(self) -> bool:
-        """Whether anything can be said at once."""
-        return self._flags_known is not None
+        self.has_learnt = False  # whether anything can be said at once
+        self._flags_known = False  # does the server know `#!lua flags`? Learned at the first call.
 
     def one(self, call: Call[T]) -> Dialogue[T]:
         yield from self._learn()
@@ -217,32 +217,27 @@ class _Talk:
         return results
 
     def _learn(self) -> Dialogue[None]:
-        if self._flags_known is not None:
+        if self.has_learnt:
             return
         [reply] = yield [("EVAL", scripts.PROBE, 0)]
         if not isinstance(reply, Exception):
             self._flags_known = True
-        elif isinstance(reply, Refusal) and cannot_compile(reply):
-            self._flags_known = False
-        else:
+        elif not (isinstance(reply, Refusal) and cannot_compile(reply)):
             raise translate(reply, self._address) from reply
-
-    def _script(self, call: Call[Any]) -> scripts.Script:
-        return self._load(call.script, bool(self._flags_known))
+        self.has_learnt = True
 
     def commands(self, call: Call[Any]) -> list[Words]:
-        return [self._words(call), call.then] if call.then else [self._words(call)]
+        words: Words = call.args
+        if call.script:
+            words = ("EVALSHA", self._load(call.script, self._flags_known).sha, len(call.keys), *call.keys, *call.args)
+        return [words, call.then] if call.then else [words]
 
     def _reloaded(self, calls: Sequence[Call[Any]]) -> Dialogue[list[list[Any]]]:
         """Their replies, after all their scripts were loaded: one round trip, however many calls it has hit."""
-        loads: list[Words] = [("SCRIPT", "LOAD", text) for text in {self._script(call).text: None for call in calls}]
+        texts = {self._load(call.script, self._flags_known).text: None for call in calls}
+        loads: list[Words] = [("SCRIPT", "LOAD", text) for text in texts]
         said = iter((yield [*loads, *(words for call in calls for words in self.commands(call))])[len(loads) :])
         return [[next(said) for _ in self.commands(call)] for call in calls]
-
-    def _words(self, call: Call[Any]) -> Words:
-        if not call.script:
-            return call.args
-        return ("EVALSHA", self._script(call).sha, len(call.keys), *call.keys, *call.args)
 
     def result(self, call: Call[T], replies: Sequence[Any]) -> T:
         first = replies[0]
@@ -252,6 +247,12 @@ class _Talk:
             return call.read(first)
         then = replies[1]
         return call.read((first, translate(then, self._address) if isinstance(then, Exception) else then))
+
+
+def _pool_kind() -> type[Pool]:
+    from ferryman.connection import Pool  # brings asyncio: a third of all that a beat child or a command would load
+
+    return Pool
 
 
 def _borrowed(client: Any) -> AsyncClient:

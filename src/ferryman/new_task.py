@@ -61,16 +61,15 @@ def words_of(tasks: Sequence[NewTask]) -> list[str | bytes | int]:
     Nearly all are plain: they ask for nothing but to be run, and have four.
     """
     plain: list[str | bytes | int] = [4]
-    ids = set()
     for task in tasks:
         if task.terms or task.unique or task.delay_ms or task.run_at_ms or task.priority:
             break
         check_task_id(task.id)
         check_task_name(task.name)
         plain += (task.id, task.name, task.args, task.options)
-        ids.add(task.id)
-    if 0 < len(ids) == len(tasks) <= PLAIN_AT_MOST:
-        return plain
+    else:
+        if len(tasks) == 1 or 1 < len({task.id for task in tasks}) == len(tasks) <= PLAIN_AT_MOST:
+            return plain
     words: list[str | bytes | int] = [9]
     for task in tasks:
         check_new_task(task)

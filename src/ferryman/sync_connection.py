@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import select
 import socket
-import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ferryman.redis_address import RedisAddress
 from ferryman.wire import Replies, Words, check_greeting, packed, understood
+
+if TYPE_CHECKING:
+    import ssl
 
 _READ_BYTES: Final = 65_536
 
@@ -32,7 +34,7 @@ class SyncConnection:
         self._replies = Replies()
         self._reply_timeout_s = reply_timeout_s
         self._socket = _connected(address, tls, connect_timeout_s)
-        _limit(self._socket, reply_timeout_s)
+        _limit(self._socket, reply_timeout_s, kernel=tls is None)
         self._watch = select.poll()
         self._watch.register(self._socket, select.POLLIN)
 
@@ -42,16 +44,16 @@ class SyncConnection:
         `meanwhile` is done once they are sent, before anybody waits.
         """
         replies: list[Any] = []
+        wanted = len(commands)
         try:
             self._socket.sendall(packed(commands))
             if meanwhile is not None:
                 meanwhile()
-            while len(replies) < len(commands):
+            while (got := len(replies)) < wanted:
                 if not (data := self._socket.recv(_READ_BYTES)):
                     raise ConnectionError("the connection was closed by Redis")
-                self._replies.feed(data)
-                self._replies.take_into(replies)
-            if len(replies) > len(commands):
+                self._replies.take(data, replies)
+            if got > wanted:
                 raise ConnectionError(f"Redis said something unasked: {replies[-1]}")
         except (TimeoutError, BlockingIOError) as error:
             self.close()
@@ -123,9 +125,12 @@ class SyncPool:
         return connection
 
 
-def _limit(line: socket.socket, seconds: float) -> None:
-    """How long `line` may wait at a time. The kernel sees to it: Python would ask before each read and write."""
-    if isinstance(line, ssl.SSLSocket):
+def _limit(line: socket.socket, seconds: float, *, kernel: bool) -> None:
+    """How long `line` may wait at a time. The kernel sees to it: Python would ask before each read and write.
+
+    Not of TLS, where one read of ours may be several of the socket's.
+    """
+    if not kernel:
         line.settimeout(seconds)
         return
     whole, part = divmod(seconds, 1)
@@ -141,7 +146,9 @@ def _connected(address: RedisAddress, tls: ssl.SSLContext | None, timeout_s: flo
             line.settimeout(timeout_s)
             line.connect(address.path)
             return line
-        line = socket.create_connection((address.host, address.port), timeout_s)
+        # As bytes, a name that needs no IDNA: for text, Python loads that codec with its tables first.
+        host: Any = address.host.encode() if address.host.isascii() else address.host
+        line = socket.create_connection((host, address.port), timeout_s)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     except TimeoutError as error:
@@ -150,6 +157,6 @@ def _connected(address: RedisAddress, tls: ssl.SSLContext | None, timeout_s: flo
         return line
     try:
         return tls.wrap_socket(line, server_hostname=address.host)
-    except (OSError, ssl.CertificateError):
+    except OSError:
         line.close()
         raise

@@ -36,12 +36,9 @@ class Replies:
     def __init__(self) -> None:
         self._reader = hiredis.Reader(replyError=Refusal, notEnoughData=_NOTHING_YET)
 
-    def feed(self, data: bytes) -> None:
-        """More was received."""
+    def take(self, data: bytes, replies: list[Any]) -> None:
+        """More was received: add what are whole replies now. Raises ConnectionError when no Redis says such a thing."""
         self._reader.feed(data)
-
-    def take_into(self, replies: list[Any]) -> None:
-        """Add all whole replies to `replies`. Raises ConnectionError when this is not what Redis says."""
         try:
             while (reply := self._reader.gets()) is not _NOTHING_YET:
                 replies.append(reply)

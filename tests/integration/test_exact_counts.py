@@ -36,12 +36,12 @@ def test_an_enqueue_of_many_costs_redis_one_command_a_task(counts: Counts) -> No
 
 
 def test_an_enqueue_of_one_costs_redis_eight_commands_with_its_script(counts: Counts) -> None:
-    assert counts.enqueue_alone_commands <= 8
+    assert counts.enqueue_alone_commands == 8
 
 
-def test_a_task_costs_redis_seven_commands_from_waiting_to_completed(counts: Counts) -> None:
+def test_a_task_costs_redis_six_commands_from_waiting_to_completed(counts: Counts) -> None:
     assert counts.fetch_commands < 2.3
-    assert counts.complete_commands < 4.3
+    assert counts.complete_commands < 3.3
 
 
 def test_a_waiting_task_occupies_less_than_450_bytes(counts: Counts) -> None:
@@ -50,5 +50,7 @@ def test_a_waiting_task_occupies_less_than_450_bytes(counts: Counts) -> None:
 
 
 def test_an_enqueue_makes_so_many_calls_in_python(counts: Counts) -> None:
-    assert counts.enqueue_sync_calls <= 87
-    assert counts.enqueue_many_calls <= 20
+    # From below too: who makes it cheaper lowers them, so that it is not lost unseen. Python 3.12 needs a few less.
+    assert 60 <= counts.enqueue_sync_calls <= 64
+    assert 120 <= counts.enqueue_awaited_calls <= 135
+    assert 16 <= counts.enqueue_many_calls <= 18

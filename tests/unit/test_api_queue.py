@@ -9,9 +9,8 @@ from typing import Any
 import fakeredis
 import pytest
 
-from ferryman import BrokerUnavailable, Context, Enqueued, InvalidTask, Queue, QueueFull, TaskState
+from ferryman import BrokerUnavailable, Context, Enqueued, InvalidTask, Queue, QueueFull, TaskState, enqueue_steps
 from ferryman import batches as batches_module
-from ferryman import producer as producer_module
 from ferryman.batches import BATCH_TASKS
 from ferryman.call import Call
 from ferryman.inspector import Inspector, queues_known
@@ -56,7 +55,7 @@ def link(server: fakeredis.FakeServer) -> Iterator[WatchedLink]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer_module, "RESEND_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(enqueue_steps, "RESEND_PAUSES_S", (0.0, 0.0))
 
 
 emails = Queue("emails")
@@ -83,7 +82,7 @@ async def stored(link: Link, id: str) -> Any:
     return task
 
 
-async def unaccounted_and_enqueued(link: Link) -> tuple[int, int]:
+async def unaccounted_and_enqueued(link: Link) -> tuple[int | None, int]:
     stats = await link.run(Inspector("emails").stats())
     return stats.unaccounted, stats.enqueued
 

@@ -223,6 +223,9 @@ class TestGrowth:
             pytest.param({1_000: 50.0, 1_000_000: 50_000.0}, False, id="in proportion"),
             pytest.param({1_000: 50.0, 1_000_000: 1_600.0}, False, id="with the root"),
             pytest.param({10: 1.0, 500: 25.0}, True, id="too little to be felt"),
+            pytest.param({100: 300.0, 900: 2_700.0, 10_000: 3_000.0}, True, id="up to a bound"),
+            pytest.param({100: 300.0, 900: 320.0, 10_000: 3_000.0}, False, id="from some size on"),
+            pytest.param({100: 300.0, 900: 2_700.0, 10_000: 9_000.0}, False, id="ever slower, but on and on"),
         ],
     )
     def test_only_a_logarithm_passes(self, costs_us: dict[int, float], holds: bool) -> None:
@@ -261,7 +264,7 @@ class TestPage:
         with pytest.raises(ValueError, match="once and in this order"):
             filled(f"{BEGIN}\n{begin('bench-scale')}\n{END}", "new")
 
-    @pytest.mark.parametrize("target", ["bench-page", "bench-scale", "bench-prices", "bench-redis"])
+    @pytest.mark.parametrize("target", ["bench-page", "bench-scale", "bench-prices", "bench-redis", "bench-enqueue"])
     def test_the_page_of_the_project_has_a_place_for_it(self, target: str) -> None:
         page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
 

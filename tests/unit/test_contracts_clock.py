@@ -11,6 +11,7 @@ from ferryman_scheduler.one_pass import Summaries
 from ferryman_scheduler.promoter import Promoter
 from ferryman_worker.board import Board, mono_ms
 
+from ferryman.call import command
 from ferryman.protocol import Completion
 
 DAY_MS = 86_400_000
@@ -44,6 +45,21 @@ async def test_a_promise_counts_from_redis_now(ahead: Bench, frozen_clock: Any) 
 
     [row] = await ahead.run(ahead.workers.list())
     assert row.deadline_ms == frozen_clock.now_ms + 15_000
+
+
+@pytest.mark.parametrize("ms", [0, 7, 70, 700, 999])
+@pytest.mark.parametrize("delay_ms", [0, 1])
+async def test_a_task_is_enqueued_at_the_millisecond_however_early_in_its_second(
+    fake_bench: Bench, frozen_clock: Any, ms: int, delay_ms: int
+) -> None:
+    frozen_clock.now_ms += 1_000 - frozen_clock.now_ms % 1_000 + ms
+    seconds, micros = await fake_bench.run(command("TIME", read=lambda reply: map(int, reply)))
+
+    await fake_bench.enqueue("t", delay_ms=delay_ms)
+
+    task = await fake_bench.run(fake_bench.inspector.get("t"))
+    assert task is not None
+    assert (task.enqueued_ms, task.since_ms) == (seconds * 1_000 + micros // 1_000,) * 2
 
 
 async def test_every_moment_that_a_script_writes_is_redis_own(ahead: Bench, frozen_clock: Any) -> None:

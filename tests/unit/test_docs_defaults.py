@@ -17,9 +17,9 @@ from ferryman_worker.settings import BEATS_PER_TIMEOUT, WorkerSettings
 from ferryman.api.settings import ApiSettings
 from ferryman.batches import BATCH_BYTES, BATCH_TASKS
 from ferryman.durations import parse_duration
+from ferryman.enqueue_steps import RESEND_PAUSES_S
 from ferryman.options import BUILT_IN, MAX_ATTEMPTS_LIMIT, EnqueueOptions
 from ferryman.policy import Policy
-from ferryman.producer import RESEND_PAUSES_S
 from ferryman.replication import DEFAULT_TIMEOUT, ReplicaWait
 from ferryman.schedule import Cron
 from ferryman.settings import DEFAULT_REDIS_URL, RedisSettings

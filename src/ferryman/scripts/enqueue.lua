@@ -6,7 +6,7 @@
 --         id, name, args (JSON), options (JSON or ''),
 --         or 9, of tasks that ask for more: delay (ms), run at (epoch ms, 0 = none), priority, unique key ('' = none),
 --         terms (JSON or ''): what few tasks ask for, see terms.py
--- Returns {'ok'}: all were created, each under its own id
+-- Returns 1: all were created, each under its own id
 --      or {'ok', then 2 per task: id of the task that exists now, 1 created | 0 existed}
 --      or {'protocol', number found in Redis}
 -- The id is the idempotency key: valid while the task or its kept status exists.
@@ -17,16 +17,18 @@
 local waiting, delayed, priority, stats, config, task, unique = unpack(KEYS)
 local ARGV = ARGV
 
+-- Epoch milliseconds, put together as text: most calls need no number, and to format one costs as much as a command.
 local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local at = string.format('%.0f', now)
+local at = clock[1] .. string.sub('00000' .. clock[2], -6, -4)
 
 local says = redis.call('HMGET', config, 'protocol', 'rate_count', 'code_rate_count')
-local protocol, rated = says[1], (tonumber(says[3] or says[2] or '0') or 0) > 0
-if protocol and math.abs(tonumber(protocol) - tonumber(ARGV[1])) > 1 then
+local protocol, rate = says[1], says[3] or says[2]
+local rated = rate and (tonumber(rate) or 0) > 0
+if protocol and protocol ~= ARGV[1] and math.abs(tonumber(protocol) - tonumber(ARGV[1])) > 1 then
   return {'protocol', tonumber(protocol)}
 end
 -- part: plain
+local now = tonumber(at)
 -- part: lane
 -- part: planting
 

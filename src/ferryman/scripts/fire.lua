@@ -39,7 +39,7 @@ if overlap == 'skip' and task_id ~= '' then
   end
 end
 local reply = enqueue({unpack(KEYS, 1, #KEYS - 1)}, {unpack(ARGV, 6)})
-if reply[1] ~= 'ok' then return reply end
-local accepted = reply[2] or ARGV[8]
+if reply ~= 1 and reply[1] ~= 'ok' then return reply end
+local accepted = reply ~= 1 and reply[2] or ARGV[8]
 settle(occurrence, occurrence, accepted)
 return {'fired', accepted}

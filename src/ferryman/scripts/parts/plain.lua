@@ -1,8 +1,8 @@
 -- Plain tasks, which are nearly all: new, for now, in no lane, and they ask for nothing. So a task costs one command and a share.
 -- Those that are not all new, and those of a queue with a rate, go on as if they could ask for more.
 if ARGV[2] == '4' then
-  local ids, hashes = {}, {}
-  for i = 3, #ARGV, 4 do
+  local ids, hashes = {ARGV[3]}, {task .. ARGV[3]}
+  for i = 7, #ARGV, 4 do
     ids[#ids + 1] = ARGV[i]
     hashes[#hashes + 1] = task .. ARGV[i]
   end
@@ -13,12 +13,12 @@ if ARGV[2] == '4' then
     redis.call('LPUSH', waiting, unpack(ids))
     if not protocol then redis.call('HSET', config, 'protocol', ARGV[1]) end
     redis.call('HINCRBY', stats, 'enqueued', #ids)
-    for n, hash in ipairs(hashes) do
+    for n = 1, #hashes do
       local i = 4 * n
-      redis.call('HSET', hash, 'name', ARGV[i], 'args', ARGV[i + 1], 'state', 'waiting', 'since_ms', at, 'enqueued_ms', at)
-      if ARGV[i + 2] ~= '' then redis.call('HSET', hash, 'options', ARGV[i + 2]) end
+      redis.call('HSET', hashes[n], 'name', ARGV[i], 'args', ARGV[i + 1], 'state', 'waiting', 'since_ms', at, 'enqueued_ms', at)
+      if ARGV[i + 2] ~= '' then redis.call('HSET', hashes[n], 'options', ARGV[i + 2]) end
     end
-    return {'ok'}
+    return 1
   end
   local spread = {ARGV[1], '9'}
   for i = 3, #ARGV, 4 do

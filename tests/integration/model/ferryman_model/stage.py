@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from ferryman.call import Call, command
 from ferryman.inspector import Inspector, QueueStats
@@ -77,14 +77,13 @@ class _TimedTalk(_Talk):
     """Sends scripts that read our clock."""
 
     def __init__(self, link: SyncLink, alter: Alter) -> None:
-        super().__init__(link.address, load)
+        super().__init__(link.address, self._timed)
         self._alter = alter
         self._altered: dict[str, Script] = {}
 
-    def _script(self, call: Call[Any]) -> Script:
-        name = call.script
+    def _timed(self, name: str, flags_known: bool) -> Script:
         if name not in self._altered:
-            text = self._alter(name, super()._script(call).text).replace(_REAL_TIME, _OUR_TIME)
+            text = self._alter(name, load(name, flags_known).text).replace(_REAL_TIME, _OUR_TIME)
             assert "TIME'" not in text, f"{name}.lua reads the server's clock in a way that the stage does not know"
             sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
             self._altered[name] = Script(name, text, sha)
