@@ -134,7 +134,7 @@ def pss_kib(pid: int) -> int:
 
 def imports(most: int) -> list[tuple[float, str]]:
     """The dearest imports of the worker: milliseconds of a module alone, without what it imports; and their sum."""
-    program = "import ferryman.cli.main, ferryman_worker.command, noop_app"
+    program = "import ferryman.cli.main, ferryman_worker.command, ferryman_worker.main_process, noop_app"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(HERE), os.environ.get("PYTHONPATH", "")))}
     told = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", program], env=environment, capture_output=True, text=True, check=True

@@ -191,6 +191,8 @@ class Ground:
         return {
             **os.environ,
             "PYTHONPATH": str(BENCHMARKS),
+            # Ours is run from its source, the peers are installed: else it alone might be compiled at each start.
+            "PYTHONDONTWRITEBYTECODE": "",
             "FERRYMAN_REDIS_URL": self.url,
             "BENCH_FOLDER": str(self.folder),
             "BENCH_PORT": str(self.port),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import msgspec
 
 from ferryman.call import Call, command
 from ferryman.errors import BrokerError
@@ -24,8 +25,7 @@ _ASK_AGAIN_S: Final = 5.0
 _SECTIONS: Final = ("memory", "persistence", "replication")
 
 
-@dataclass(frozen=True, slots=True)
-class Durability:
+class Durability(msgspec.Struct, frozen=True):
     """The verdict: `durable` is None when Redis does not tell. Reason and message are those of a condition."""
 
     durable: bool | None
@@ -63,7 +63,7 @@ def judge(replies: Sequence[Any]) -> Durability:
         else:
             told |= reply
     used, limit = _number(told.get("used_memory")), _number(told.get("maxmemory"))
-    return replace(_verdict(told, refused), memory_used_bytes=used, memory_max_bytes=limit)
+    return msgspec.structs.replace(_verdict(told, refused), memory_used_bytes=used, memory_max_bytes=limit)
 
 
 async def warn_unless_durable(link: Callable[[], Link]) -> None:

@@ -7,16 +7,16 @@ of all who wait for it. What is pushed stays there for a minute, so a connection
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ferryman.call import Call, command
 from ferryman.keys import Keys
 from ferryman.task import check_queue_name
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a task ended, or the state that it is in, or `missing`. `left` is what its end left: see attend.lua."""
 
     state: str

@@ -7,8 +7,9 @@ limit by limit. Both end up in the queue's `config`, where the scripts read them
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from ferryman.durations import parse_duration
 from ferryman.errors import InvalidTask
@@ -21,8 +22,7 @@ MOST_CONCURRENCY: Final = 100_000
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(ms|s|m|h|d)\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """At most `count` starts within any `period_ms`: a sliding window."""
 
     count: int
@@ -44,8 +44,7 @@ class Rate:
         return cls(count, period_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Limits of a queue, for `Queue(limits=…)`; None leaves one to the TaskQueue, and without it there is none.
 
     `rate`: starts of all its tasks, such as "100/s". `lane_concurrency`: tasks of one lane that run at once.

@@ -6,14 +6,12 @@ a task. The schedules of the code go with it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
+from ferryman.digests import sha256_of
 from ferryman.errors import InvalidTask
 from ferryman.limits import NO_LIMITS, Limits
 from ferryman.protocol import PROTOCOL
@@ -52,16 +50,14 @@ class TaskManifest(msgspec.Struct, frozen=True, omit_defaults=True):
             raise InvalidTask("manifest", f"can't be decoded: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class KnownVersion:
+class KnownVersion(msgspec.Struct, frozen=True):
     """What one version of an app says of a task. `living`: a worker of it is there; else one was of late."""
 
     task: TaskManifest
     living: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """All tasks of one queue that an app's workers can run, by name."""
 
     app: str
@@ -78,17 +74,16 @@ class Manifest:
 
     def digest(self) -> str:
         """Of all that is published: workers with the same one can run the same tasks."""
-        digest = hashlib.sha256()
-        for name, entry in self.encoded():
-            digest.update(f"{name}\n".encode() + entry + b"\n")
-        return digest.hexdigest()[:16]
+        return sha256_of(b"".join(f"{name}\n".encode() + entry + b"\n" for name, entry in self.encoded()))[:16]
 
     def encoded_schedules(self) -> tuple[str, bytes]:
         """The version of the code's schedules, and these as JSON."""
         encoded = encode_schedules(list(self.schedules))
-        return hashlib.sha256(encoded).hexdigest()[:16], encoded
+        return sha256_of(encoded)[:16], encoded
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` is most likely meant to be, or None when nothing is close."""
+    from difflib import get_close_matches  # for who mistypes: a worker's start does without it
+
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

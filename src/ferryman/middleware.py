@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from ferryman.context import Context
 
@@ -19,8 +20,7 @@ S = TypeVar("S")
 Around = Callable[[S], "AbstractContextManager[object] | None"]
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct):
     """A task that is about to be enqueued. What a middleware puts into `headers` travels with it."""
 
     queue: str
@@ -29,8 +29,7 @@ class Outgoing:
     headers: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class DeadTask:
+class DeadTask(msgspec.Struct, frozen=True):
     """A task that this worker has sent to dead. `error` is what is kept with it: a sentence, then a traceback."""
 
     queue: str

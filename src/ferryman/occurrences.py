@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from ferryman.durations import format_duration
 from ferryman.errors import InvalidTask
@@ -52,8 +53,7 @@ class Dst(StrEnum):
     TWICE = "twice"  # as the clock shows it: skipped not at all, shown twice both times
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True):
     """When something is due: a cron line in a time zone, or every so often, counted from 1970 on.
 
     A line whose hours begin with `*` follows the clock, whatever `dst` says: "every ten minutes" must neither pause nor

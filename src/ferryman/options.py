@@ -6,7 +6,6 @@ Precedence: enqueue option > decorator > TaskQueue (its policy in Redis) > built
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypedDict, TypeVar, Unpack
 
@@ -94,8 +93,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(TaskOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(msgspec.Struct, frozen=True):
     """How a task is run, once all layers have spoken. `timeout_s` None = no limit."""
 
     max_attempts: int
@@ -116,8 +114,7 @@ def resolve(*layers: TaskOptions) -> RunSettings:
     return RunSettings(attempts, timeout_s, backoff, round(keep_s * 1000))
 
 
-@dataclass(frozen=True, slots=True)
-class EnqueueOptions:
+class EnqueueOptions(msgspec.Struct, frozen=True):
     """Enqueue options after checking, in the units that Redis gets. `id` is empty when it is to be made."""
 
     id: str = ""
@@ -168,7 +165,7 @@ class EnqueueOptions:
         """These, and what the decorator says where they say nothing."""
         keep = self.terms.keep or bool(keep_result_s and self.task.keep_result_s is None)
         terms = msgspec.structs.replace(self.terms, keep=keep, expires_ms=self.terms.expires_ms or expires_ms)
-        return self if terms == self.terms else replace(self, terms=terms)
+        return self if terms == self.terms else msgspec.structs.replace(self, terms=terms)
 
     def new_task(self, name: str, args: bytes, task_id: str = "", terms: Terms | None = None) -> NewTask:
         """The task to enqueue: `args` is a JSON object. Its id is random unless `task_id` or the options name one.

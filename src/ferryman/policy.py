@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from typing import Any
+
+import msgspec
 
 from ferryman.call import Call, command
 from ferryman.keys import Keys
 from ferryman.task import check_queue_name
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """A queue's settings; each default is the built-in one."""
 
     hold: bool = False
@@ -51,11 +51,10 @@ class Policy:
         return cls(**values)
 
 
-_KINDS: dict[str, type[bool | int | float]] = {f.name: type(getattr(Policy(), f.name)) for f in fields(Policy)}
+_KINDS: dict[str, type[bool | int | float]] = {name: type(getattr(Policy(), name)) for name in Policy.__struct_fields__}
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """Which TaskQueue object owns the queue."""
 
     cluster: str
@@ -69,8 +68,7 @@ class Claim:
         return f"{self.cluster}/{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimReply:
+class ClaimReply(msgspec.Struct, frozen=True):
     """`owner` is who holds the claim now."""
 
     granted: bool

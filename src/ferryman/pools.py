@@ -11,26 +11,25 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ferryman.link import Link, SyncLink
 from ferryman.replication import NO_WAIT, ReplicaWait
 from ferryman.settings import RedisSettings
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(msgspec.Struct, frozen=True):
     link: Link
     closer: AsyncGenerator[Link, None]  # held, because its end closes the link
 
 
-@dataclass(frozen=True, slots=True)
-class _Pools:
+class _Pools(msgspec.Struct, frozen=True):
     open_link: Callable[[str | None], Link]
     open_sync_link: Callable[[str | None], SyncLink]
     is_replacement: bool
-    links: dict[tuple[asyncio.AbstractEventLoop, int, str | None], _Open] = field(default_factory=dict)
-    sync_links: dict[tuple[int, str | None], SyncLink] = field(default_factory=dict)
+    links: dict[tuple[asyncio.AbstractEventLoop, int, str | None], _Open] = msgspec.field(default_factory=dict)
+    sync_links: dict[tuple[int, str | None], SyncLink] = msgspec.field(default_factory=dict)
 
 
 def link_for(url: str | None) -> Link:

@@ -7,9 +7,11 @@ beat child encodes its answers itself, in threads.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: Status, content type and body.
 Response = tuple[int, str, bytes]
@@ -39,6 +41,8 @@ def respond(head: bytes, answer: Callable[[str], Response]) -> bytes:
 
 async def serve(answer: Callable[[str], Response], port: int, host: str | None = None) -> asyncio.Server:
     """Listen on `host`, or on all addresses; the caller closes the server. Raises OSError when the port is taken."""
+    import asyncio  # who serves has a loop; the worker's beat child has none, and does without
+
     one_at_a_time = asyncio.Lock()
 
     async def answered(head: bytes) -> bytes:

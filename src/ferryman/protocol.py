@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -43,14 +42,13 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     crashes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """`reply` is ok, unregistered, held, draining or alone; only ok carries tasks."""
 
     reply: str
     now_ms: int
     waiting: int  # left in the list
-    tasks: list[Delivery] = field(default_factory=list)
+    tasks: list[Delivery] = msgspec.field(default_factory=list)
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -80,8 +78,7 @@ def refused_result(keep_ms: int, why: str) -> bytes:
     return b"%d:!%b" % (keep_ms, why.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(msgspec.Struct, frozen=True):
     """Tasks that were discarded because their deadline had passed; `seen` is how many deadlines had."""
 
     count: int
@@ -90,8 +87,7 @@ class Expired:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(msgspec.Struct, frozen=True):
     """What was repaired in lanes, and how many lanes and blocked tasks the next call passes over; -1 = all seen."""
 
     count: int
@@ -99,16 +95,14 @@ class Mended:
     blocked: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
+class Outcomes(msgspec.Struct, frozen=True):
     """The answer to a batch of exits; ids in `not_held` were not moved."""
 
     reply: ExitReply
     not_held: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Promoted:
+class Promoted(msgspec.Struct, frozen=True):
     """`next_due_ms` is when the first still delayed task is due (epoch), `lag_ms` how late the latest one was."""
 
     count: int
@@ -117,8 +111,7 @@ class Promoted:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(msgspec.Struct, frozen=True):
     """Steps of workflows that were gone, those that are left, and workflows that were discarded half sent."""
 
     steps: int
@@ -126,8 +119,7 @@ class Advanced:
     abandoned: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """One look at one worker: alive, suspected, vouched, dead or unknown; and what was moved."""
 
     verdict: str
@@ -138,16 +130,14 @@ class Recovery:
     tasks: tuple[tuple[str, str], ...] = ()  # (id, outcome) of those moved: recovered, crashed (was charged) or dead
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """Ids that a person moved, and how many are left in that state."""
 
     ids: list[str]
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trimmed:
+class Trimmed(msgspec.Struct, frozen=True):
     """Kept statuses forgotten, and dead tasks discarded."""
 
     completed: int

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 #: What may stand behind the `?` of a URL, as in redis-py's URLs.
 OPTIONS: Final = (
@@ -22,7 +24,7 @@ OPTIONS: Final = (
     "ssl_password",
 )
 
-_REQUIREMENTS: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_REQUIREMENTS: Final = {"none": "CERT_NONE", "optional": "CERT_OPTIONAL", "required": "CERT_REQUIRED"}
 _FALSE: Final = ("false", "0", "no", "")
 
 
@@ -88,13 +90,15 @@ class RedisAddress:
         """
         if self.tls is None:
             return None
+        import ssl  # without TLS a beat child or a command does without OpenSSL, which is 3 MiB
+
         wanted = self.tls.get("ssl_cert_reqs", "required").lower()
         if wanted not in _REQUIREMENTS:
             raise ValueError(f"ssl_cert_reqs is {wanted!r}; it must be none, optional or required")
         context = ssl.create_default_context(cafile=self.tls.get("ssl_ca_certs"), capath=self.tls.get("ssl_ca_path"))
         checks = self.tls.get("ssl_check_hostname", "true").lower() not in _FALSE
         context.check_hostname = checks and wanted != "none"
-        context.verify_mode = _REQUIREMENTS[wanted]
+        context.verify_mode = ssl.VerifyMode[_REQUIREMENTS[wanted]]
         if certificate := self.tls.get("ssl_certfile"):
             context.load_cert_chain(certificate, self.tls.get("ssl_keyfile"), self.tls.get("ssl_password"))
         return context

@@ -7,15 +7,15 @@ them there before the run. Redis decodes none of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from ferryman.errors import InvalidTask
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, eq=False):
     """The result of the node of that name; "" = of what comes before, in a chain, a join or a compensation."""
 
     node: str = ""

@@ -7,7 +7,6 @@ the enqueue, on the same connection and in the same round trip: it says how many
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -27,8 +26,7 @@ TIMEOUT_AT_MOST_MS: Final = 4_000
 REPLICAS_AT_MOST: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaWait:
+class ReplicaWait(msgspec.Struct, frozen=True):
     """How many replicas must confirm an enqueue (0 = none, and nothing is asked), and within how long."""
 
     replicas: int

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
+from ferryman.digests import sha256_of
 from ferryman.durations import Duration, duration_ms
 from ferryman.errors import InvalidTask
 from ferryman.new_task import NewTask, check_new_task
@@ -48,8 +47,7 @@ class Origin(StrEnum):
     OPERATOR = "TaskSchedule"
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(msgspec.Struct, frozen=True):
     """A cron line with all that can be said of it: `@queue.task(cron=Cron("0 2 * * *", overlap="skip"))`.
 
     Five fields (minute, hour, day, month, weekday) or a name such as @daily; `L` is the last day of a month, `MON#1`
@@ -90,7 +88,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     def key(self) -> str:
         """Changes whenever its occurrences do: then it begins anew, and nothing before that moment was missed."""
         said = f"{self.cron}|{self.every_ms}|{self.tz}|{self.dst}|{self.suspend}"
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        return sha256_of(said.encode())[:12]
 
     def new_task(self, task_id: str, occurrence_ms: int) -> NewTask:
         """The task for an occurrence."""
@@ -124,7 +122,7 @@ def of_handler(task: str, cron: Cron | str, tz: str | None) -> Schedule:
     elif not isinstance(cron, Cron):
         raise InvalidTask("cron", f"{cron!r} is neither a cron line such as '0 7 * * 1-5' nor a ferryman.Cron")
     if tz is not None:
-        cron = replace(cron, tz=tz)
+        cron = msgspec.structs.replace(cron, tz=tz)
     try:
         deadline_ms = 0 if cron.starting_deadline is None else max(1, duration_ms(cron.starting_deadline))
     except ValueError as error:

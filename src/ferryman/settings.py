@@ -7,9 +7,10 @@ environment by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
 
 from ferryman.errors import FerrymanError
 
@@ -24,8 +25,7 @@ class BadSetting(FerrymanError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class RedisSettings:
+class RedisSettings(msgspec.Struct, frozen=True):
     """Where Redis is.
 
     `url` may carry a password: show `safe_url` to people and logs, never `url`.

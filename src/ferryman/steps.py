@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from ferryman.call import Call
 from ferryman.errors import BrokerError
@@ -15,8 +16,7 @@ from ferryman.link import Link, SyncLink
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Overlapped:
+class Overlapped(msgspec.Struct, frozen=True):
     """Run `call`, and do something else while Redis works on it: `meanwhile` must not raise."""
 
     call: Call[Any]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ferryman.attendance import ENDED, ending_sync
-from ferryman.cancelling import Cancellation, cancel
 from ferryman.durations import Duration, parse_duration
 from ferryman.ends import Ending
 from ferryman.errors import (
@@ -20,12 +19,16 @@ from ferryman.errors import (
     TaskFailed,
     WorkflowFailed,
 )
-from ferryman.inspector import Inspector
 from ferryman.new_task import Enqueued
 from ferryman.plan import run_plan, run_plan_async
 from ferryman.producer import Producer
 from ferryman.results import Results
-from ferryman.task import Task
+
+if TYPE_CHECKING:
+    from ferryman.call import Call
+    from ferryman.cancelling import Cancellation
+    from ferryman.plan import Plan
+    from ferryman.task import Task
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -94,19 +97,31 @@ class TaskRef(Enqueued, Generic[R_co], frozen=True, eq=False, gc=False):
 
         What runs in a thread can't be stopped; the answer says so. Raises BrokerUnavailable or BrokerRefused.
         """
-        return await run_plan_async(self._producer.link(), cancel(self.queue, self.id))
+        return await run_plan_async(self._producer.link(), self._cancelling())
 
     def cancel_sync(self) -> Cancellation:
         """The same, blocking; for any thread."""
-        return run_plan(self._producer.sync_link(), cancel(self.queue, self.id))
+        return run_plan(self._producer.sync_link(), self._cancelling())
 
     async def look(self) -> Task | None:
         """All that is known of it now, its progress too; None when nothing is (any more)."""
-        return await self._producer.link().run(Inspector(self.queue).get(self.id))
+        return await self._producer.link().run(self._looking())
 
     def look_sync(self) -> Task | None:
         """The same, blocking; for any thread."""
-        return self._producer.sync_link().run(Inspector(self.queue).get(self.id))
+        return self._producer.sync_link().run(self._looking())
+
+    # What looks into a queue is imported when somebody asks: a worker, and who only enqueues, starts without it.
+
+    def _cancelling(self) -> Plan[Cancellation]:
+        from ferryman.cancelling import cancel
+
+        return cancel(self.queue, self.id)
+
+    def _looking(self) -> Call[Task | None]:
+        from ferryman.inspector import Inspector
+
+        return Inspector(self.queue).get(self.id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Enqueued):

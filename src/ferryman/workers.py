@@ -7,19 +7,21 @@ Every method builds a call. Nobody is declared dead here but the last worker of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ferryman.call import Argument, Call, command
 from ferryman.errors import ProtocolMismatch
 from ferryman.keys import Keys
-from ferryman.manifest import Manifest
 from ferryman.protocol import PROTOCOL, Step
 from ferryman.task import check_queue_name
 
+if TYPE_CHECKING:
+    from ferryman.manifest import Manifest
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
+
+class WorkerInfo(msgspec.Struct, frozen=True):
     """What a worker says of itself. `slot` is "<pod uid>.<container>" while its lock is held, else empty."""
 
     id: str
@@ -32,8 +34,7 @@ class WorkerInfo:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """`holder` is who else is registered in the slot: then nothing was done, and that one is to be recovered first."""
 
     holder: str | None
@@ -41,8 +42,7 @@ class Registered:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(msgspec.Struct, frozen=True):
     """The answer to a beat; `active` is the length of the worker's list as Redis sees it."""
 
     registered: bool
@@ -54,8 +54,7 @@ class Beat:
     cancelled_at_us: int = 0  # when somebody last cancelled one of its tasks; 0 = nobody has
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
+class WorkerRow(msgspec.Struct, frozen=True):
     """A registered worker as others see it; `deadline_ms` 0 = declared dead, its tasks on their way back."""
 
     id: str

@@ -17,7 +17,9 @@ from ferryman import Queue, Workflow
 from ferryman.api.app import create_app
 from ferryman.api.settings import ApiSettings
 from ferryman.broker import Broker
-from ferryman.inspector import Inspector, QueueStats, queues_known
+from ferryman.call import command
+from ferryman.inspector import COUNTED_WORKERS, Inspector, QueueStats, queues_known
+from ferryman.keys import Keys
 from ferryman.link import Link
 from ferryman.workers import WorkerInfo, WorkerRegistry
 
@@ -40,7 +42,7 @@ class Api:
         return await self.client.post(path, json=body, headers=headers)
 
     async def stats(self) -> QueueStats:
-        return await self.link.run(Inspector("emails").stats())
+        return await self.link.run(Inspector("emails").stats(exact=True))
 
     async def start_worker(self) -> None:
         worker = WorkerInfo("w1", "", "pod-1", 15_000, 1_000, 10, "acme.tasks", "1.0")
@@ -262,6 +264,18 @@ async def test_queues_show_the_figures_of_stats_and_who_works(api: Api) -> None:
     assert [(one["id"], one["concurrency"]) for one in detail["worker_list"]] == [("w1", 10)]
     missing = await api.client.get("/queues/emailz")
     assert (missing.status_code, missing.json()["nearest"]) == (404, "emails")
+
+
+async def test_what_is_unaccounted_is_null_where_more_workers_are_registered_than_are_counted(api: Api) -> None:
+    await api.post("/tasks", task())
+    crowd = (word for n in range(COUNTED_WORKERS + 1) for word in (1, f"idle-{n}"))
+    await api.link.run(command("ZADD", Keys("emails").workers, *crowd, read=int))
+
+    [listed] = (await api.client.get("/queues")).json()["queues"]
+    detail = (await api.client.get("/queues/emails")).json()
+
+    for shown in (listed, detail):
+        assert (shown["waiting"], shown["active"], shown["unaccounted"]) == (1, 0, None)
 
 
 async def test_hold_and_resume(api: Api) -> None:

@@ -100,7 +100,7 @@ async def test_the_wait_stays_with_its_enqueue_when_redis_has_lost_the_script(pa
     await queue.enqueue("send")
     pair.ask("SCRIPT", "FLUSH")
     pair.silence()
-    queue.producer._wait = ReplicaWait.of(1, SHORT)
+    queue.producer._steps._wait = ReplicaWait.of(1, SHORT)
     with pytest.raises(NotReplicated):
         await queue.enqueue("send")
     pair.wake()

@@ -104,6 +104,16 @@ def test_of_a_redis_that_does_not_answer_nothing_old_is_told() -> None:
     }
 
 
+def test_what_is_unaccounted_is_not_told_where_active_was_not_counted() -> None:
+    tracked = queue()
+    tracked.reading = Reading(replace(STATS, active=28, unaccounted=None), (), None, 0)
+
+    found = figures(tracked, World())
+
+    assert "queue_unaccounted" not in found
+    assert found["queue_tasks/active"] == 28
+
+
 def test_round_trips_are_counted_and_nothing_is_exported_twice() -> None:
     metrics = Metrics({}, World())
     metrics.round_trip(0.0004)

@@ -9,13 +9,15 @@ which Redis knows from 7.0 on and fakeredis does not, so the loader adds it wher
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+import msgspec
+
+from ferryman.digests import sha1_of
 
 #: Scripts that may be refused when Redis is full: they bring tasks in. All others make room or keep workers alive.
 GROWING: Final = frozenset({"enqueue", "fire", "revive"})
@@ -29,8 +31,7 @@ _SCRIPT: Final = re.compile(r"^-- script: (\w+)$", re.MULTILINE)
 _PART: Final = re.compile(r"^-- part: (\w+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A script's text and the SHA-1 that EVALSHA wants."""
 
     name: str
@@ -40,7 +41,7 @@ class Script:
     @classmethod
     def of(cls, name: str, text: str) -> Script:
         """A script with this text."""
-        return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+        return cls(name, text, sha1_of(text.encode()))
 
 
 #: How a link gets a script: by its name, and whether the server knows script flags.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ferryman.broker import Broker
 from ferryman.call import Call
@@ -16,8 +17,7 @@ from ferryman_worker.outcome import Crash, DeadLetter, Park, RetryLater, Verdict
 Held = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """A run that did not end well, on its way out."""
 
     id: str
@@ -27,14 +27,13 @@ class Exit:
     delivery: Delivery | None = None  # where somebody wants to hear of its death
 
 
-@dataclass(eq=False, slots=True)
-class Batch:
+class Batch(msgspec.Struct, eq=False):
     """What is sent, in this order: progress in one call, completions in one, each exit in its own, returns in one."""
 
     completions: list[Completion]
     exits: list[Exit]
     returns: list[Held]
-    progress: list[Step] = field(default_factory=list)
+    progress: list[Step] = msgspec.field(default_factory=list)
 
     @property
     def size(self) -> int:

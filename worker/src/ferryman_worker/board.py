@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import mmap
 import time
-from dataclasses import dataclass
+
+import msgspec
 
 _WORDS = 32
 _NAME_AT = _WORDS * 8
@@ -40,8 +41,7 @@ def mono_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class BeatSeen:
+class BeatSeen(msgspec.Struct, frozen=True):
     """What one beat brought back. `sequence` grows with every beat; `epoch` says under which identity it was."""
 
     sequence: int

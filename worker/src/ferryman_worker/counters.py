@@ -6,8 +6,9 @@ The hot path adds to integers and does nothing else; `metrics` turns them into P
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from ferryman.cause import Cause
 from ferryman.protocol import Fetched
@@ -74,17 +75,16 @@ class Recovered:
         self.to_dead[cause] += dead
 
 
-@dataclass
-class Counters:
+class Counters(msgspec.Struct):
     """Everything one worker process counts."""
 
     queue: str
-    tasks: dict[str, TaskCounters] = field(default_factory=dict)
-    wait_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    fetch_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
-    flush_batch: Histogram = field(default_factory=lambda: Histogram(BATCH))
-    trip_seconds: Histogram = field(default_factory=lambda: Histogram(TRIP_BOUNDS_S))
-    recovered: Recovered = field(default_factory=Recovered)
+    tasks: dict[str, TaskCounters] = msgspec.field(default_factory=dict)
+    wait_seconds: Histogram = msgspec.field(default_factory=lambda: Histogram(SECONDS))
+    fetch_batch: Histogram = msgspec.field(default_factory=lambda: Histogram(BATCH))
+    flush_batch: Histogram = msgspec.field(default_factory=lambda: Histogram(BATCH))
+    trip_seconds: Histogram = msgspec.field(default_factory=lambda: Histogram(TRIP_BOUNDS_S))
+    recovered: Recovered = msgspec.field(default_factory=Recovered)
     stale_outcomes: int = 0
     broker_errors: int = 0
     _unnamed: frozenset[str] = frozenset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from ferryman_worker.board import Board
 from ferryman_worker.counters import Counters
@@ -10,8 +10,7 @@ from ferryman_worker.ledger import Ledger
 from ferryman_worker.usage import Processes
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True):
     """The worker's own counts, what its beat child counts, and what its processes use."""
 
     counters: Counters

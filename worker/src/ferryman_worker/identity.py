@@ -15,7 +15,6 @@ import fcntl
 import logging
 import os
 import re
-import secrets
 import socket
 import time
 from pathlib import Path
@@ -34,7 +33,7 @@ class Identity:
     def __init__(self, settings: WorkerSettings, queue: str) -> None:
         pod = settings.pod_uid or settings.pod_name or socket.gethostname()
         self._prefix = f"{_clean(pod)}.{_clean(settings.container or 'worker')}"
-        self._process = f"{self._prefix}.{secrets.token_hex(4)}"
+        self._process = f"{self._prefix}.{os.urandom(4).hex()}"
         self._given = 0
         self._termination_log = settings.termination_log if settings.pod_uid else None
         self.pod = settings.pod_name or socket.gethostname()

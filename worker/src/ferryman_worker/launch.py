@@ -10,39 +10,22 @@ this container held: others may run that meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import socket
 
-import uvloop
-
-from ferryman.app import load_app
-from ferryman.durability import warn_unless_durable
 from ferryman.errors import AppImportError, BrokerError
-from ferryman.link import Link, SyncLink
+from ferryman.link import SyncLink
 from ferryman.plan import run_plan
 from ferryman.policy import Policy
-from ferryman.queue import Queue
 from ferryman.settings import BadSetting
 from ferryman.workers import WorkerRegistry
 from ferryman_worker.board import Board
-from ferryman_worker.child import Child
-from ferryman_worker.counters import Counters
-from ferryman_worker.figures import Figures
 from ferryman_worker.heartbeat import BeatChild
 from ferryman_worker.identity import Identity
 from ferryman_worker.ledger import Ledger
-from ferryman_worker.listener import REPLY_MARGIN_S, WAIT_S
-from ferryman_worker.nursery import fork_nursery
-from ferryman_worker.process_pool import ProcessPool
-from ferryman_worker.scrape import ScrapeLine
 from ferryman_worker.settings import WorkerSettings
-from ferryman_worker.stop import StopRequest
 from ferryman_worker.takeover import take_over, tell
-from ferryman_worker.tenure import Registrar
-from ferryman_worker.usage import Processes
-from ferryman_worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -64,80 +47,19 @@ def launch(settings: WorkerSettings, queue_name: str, app: str) -> int:
         settings.hang_timeout_ms,
     )
     try:
+        # Not above: this module is all that the beat child needs, and has to carry.
+        from ferryman_worker.main_process import choose, run
+
         try:
-            queue = _choose(app, queue_name)
+            queue = choose(app, queue_name)
         except AppImportError:
             # A broken app may end this process before the child has spoken; its predecessor's tasks need no app.
             beats.stop()
             _connect(settings, queue_name, identity, reply_timeout_s, ledger).close()
             raise
-        gc.collect()
-        gc.freeze()  # what is here now stays; collections need not walk it again
-        pool, nursery = None, None
-        if any(handler.run_in == "process" for handler in queue.handlers.values()):
-            pool, nursery = fork_nursery(lambda line: Child(queue).serve(line))
-        figures = Figures(Counters(queue.name), board, ledger, Processes(beat=beats.pid, pool=pool))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, queue, app, figures, identity, beats, nursery, reply_timeout_s))
+        return run(settings, queue, app, board, ledger, identity, beats, reply_timeout_s)
     finally:
         beats.stop()
-
-
-async def _run(
-    settings: WorkerSettings,
-    queue: Queue,
-    app: str,
-    figures: Figures,
-    identity: Identity,
-    beats: BeatChild,
-    nursery: socket.socket | None,
-    reply_timeout_s: float,
-) -> int:
-    loop = asyncio.get_running_loop()
-    stop = StopRequest()
-    stop.listen(loop)
-    board, counters = figures.board, figures.counters
-    link = Link.from_url(settings.redis_url, client_name="ferryman-worker", reply_timeout_s=reply_timeout_s)
-    link.watch = counters.trip_seconds.observe
-    listening = Link.from_url(
-        settings.redis_url, client_name="ferryman-listener", reply_timeout_s=WAIT_S + REPLY_MARGIN_S
-    )
-    processes = ProcessPool(nursery, lambda: stop.ask("the process that forks children has ended", exit_code=1))
-    registrar = Registrar(
-        link,
-        WorkerRegistry(queue.name),
-        board,
-        identity,
-        queue.manifest(app),
-        concurrency=settings.concurrency,
-        timeout_ms=settings.timeout_ms,
-        end_beats=beats.kill,
-        recovered=counters.recovered,
-    )
-    worker = Worker(settings, queue, link, listening, board, registrar, processes, stop, counters)
-    scrapes = ScrapeLine(
-        beats.line,
-        figures,
-        in_progress=lambda: worker.pool.running,
-        child_died=lambda: None if beats.ended else stop.ask("the beat child has died", exit_code=1),
-    )
-    scrapes.open(loop)
-    warning = asyncio.create_task(warn_unless_durable(lambda: link), name="durability")
-    try:
-        return await worker.run()
-    finally:
-        warning.cancel()
-        scrapes.close(loop)
-        processes.close()
-        await link.close()
-        await listening.close()
-
-
-def _choose(app: str, queue_name: str) -> Queue:
-    queues = load_app(app)
-    if queue_name not in queues:
-        raise AppImportError(f"--app {app}: it defines {', '.join(sorted(queues))}, and no queue {queue_name!r}")
-    return queues[queue_name]
 
 
 def _connect(

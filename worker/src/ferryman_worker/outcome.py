@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from ferryman.backoff import retry_delay_ms
 from ferryman.errors import FerrymanError
@@ -52,8 +53,7 @@ class NurseryGone(FerrymanError):
     """The process that forks children has ended, and with it all of them: the worker stops, its tasks go back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A failed run in words. `text` is kept with the task: what happened, then where."""
 
     summary: str
@@ -64,8 +64,7 @@ class Failure:
     spend: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(msgspec.Struct, frozen=True):
     """Active -> delayed."""
 
     delay_ms: int
@@ -73,15 +72,13 @@ class RetryLater:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True):
     """Active -> dead."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(msgspec.Struct, frozen=True):
     """Active -> delayed, no attempt spent: another worker may be able to run it. `counted` spends one of its parks."""
 
     delay_ms: int
@@ -89,8 +86,7 @@ class Park:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(msgspec.Struct, frozen=True):
     """Active -> front of waiting, or dead when the crash budget is spent."""
 
     reason: str

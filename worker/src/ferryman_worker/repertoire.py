@@ -6,8 +6,9 @@ Precedence: enqueue option > decorator > the queue's policy > FERRYMAN_TASK_TIME
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ferryman.backoff import Backoff
 from ferryman.context import Context
@@ -18,8 +19,7 @@ from ferryman.policy import Policy
 from ferryman_worker.counters import Counters, TaskCounters
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct):
     """One handler, ready to be called."""
 
     handler: AnyHandler

@@ -6,8 +6,9 @@ Durations are written as people write them ("15s", "5m", "250ms", or plain secon
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ferryman.durations import duration_ms
 from ferryman.settings import BadSetting
@@ -16,8 +17,7 @@ from ferryman.settings import BadSetting
 BEATS_PER_TIMEOUT = 15
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
+class WorkerSettings(msgspec.Struct, frozen=True):
     """What a worker is told from outside. All durations are milliseconds."""
 
     redis_url: str
@@ -48,19 +48,20 @@ class WorkerSettings:
         timeout_ms = _duration(env, "FERRYMAN_WORKER_TIMEOUT", None)
         if timeout_ms is not None and timeout_ms < 1_000:
             raise BadSetting("FERRYMAN_WORKER_TIMEOUT", "under 1s any hiccup would be taken for death")
+        usual = cls(redis_url)
         return cls(
             redis_url=redis_url,
-            concurrency=concurrency or _whole(env, "FERRYMAN_CONCURRENCY", cls.concurrency, least=1),
+            concurrency=concurrency or _whole(env, "FERRYMAN_CONCURRENCY", usual.concurrency, least=1),
             timeout_ms=timeout_ms,
             task_timeout_ms=_duration(env, "FERRYMAN_TASK_TIMEOUT", None),
-            grace_ms=_duration(env, "FERRYMAN_SHUTDOWN_GRACE", cls.grace_ms) or 0,
-            hang_timeout_ms=_duration(env, "FERRYMAN_HANG_TIMEOUT", cls.hang_timeout_ms) or cls.hang_timeout_ms,
-            port=_whole(env, "FERRYMAN_PORT", cls.port, least=0, most=65_535),
+            grace_ms=_duration(env, "FERRYMAN_SHUTDOWN_GRACE", usual.grace_ms) or 0,
+            hang_timeout_ms=_duration(env, "FERRYMAN_HANG_TIMEOUT", usual.hang_timeout_ms) or usual.hang_timeout_ms,
+            port=_whole(env, "FERRYMAN_PORT", usual.port, least=0, most=65_535),
             pod_uid=env.get("FERRYMAN_POD_UID", ""),
             pod_name=env.get("FERRYMAN_POD_NAME", ""),
             container=env.get("FERRYMAN_CONTAINER", ""),
-            run_dir=Path(env.get("FERRYMAN_RUN_DIR") or cls.run_dir),
-            termination_log=Path(env.get("FERRYMAN_TERMINATION_LOG") or cls.termination_log),
+            run_dir=Path(env.get("FERRYMAN_RUN_DIR") or usual.run_dir),
+            termination_log=Path(env.get("FERRYMAN_TERMINATION_LOG") or usual.termination_log),
             log_tasks=_yes_or_no(env, "FERRYMAN_LOG_TASKS"),
         )
 

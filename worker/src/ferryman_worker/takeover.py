@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ferryman.broker import Broker
 from ferryman.cause import CONTAINER_RESTARTED, Cause
@@ -21,8 +22,7 @@ from ferryman.workers import WorkerRegistry
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Takeover:
+class Takeover(msgspec.Struct, frozen=True):
     """What became of the tasks of `predecessor`."""
 
     predecessor: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 _PROC: Final = Path("/proc")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -20,8 +21,7 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _UTIME, _CHILDREN_STIME, _RESIDENT_PAGES = 11, 14, 21
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """`cpu_s` counts the processes that have ended, too; `resident_bytes` counts shared pages once per process."""
 
     cpu_s: float

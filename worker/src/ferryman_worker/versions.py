@@ -16,8 +16,6 @@ from typing import Any, Final
 import msgspec
 
 from ferryman.errors import BrokerError
-from ferryman.inspector import Inspector
-from ferryman.json_schema import first_violation
 from ferryman.link import Link
 from ferryman.manifest import KnownVersion
 
@@ -45,6 +43,8 @@ def able(known: Sequence[KnownVersion], own: Mapping[str, Any] | None, args: byt
             arguments = msgspec.json.decode(args)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return Able.NONE
+        from ferryman.json_schema import first_violation  # most workers never come here, and start without it
+
         others = [version for version in others if first_violation(version.task.schema, arguments) is None]
     if any(version.living for version in others):
         return Able.LIVING
@@ -56,7 +56,7 @@ class Versions:
 
     def __init__(self, link: Link, queue: str) -> None:
         self._link = link
-        self._inspector = Inspector(queue)
+        self._queue = queue
         self._known: dict[str, tuple[float, list[KnownVersion]]] = {}
 
     async def able(self, name: str, own: Mapping[str, Any] | None, args: bytes) -> Able:
@@ -64,12 +64,15 @@ class Versions:
         return able(await self._of(name), own, args)
 
     async def _of(self, name: str) -> list[KnownVersion]:
+        from ferryman.inspector import Inspector  # as above
+
+        inspector = Inspector(self._queue)
         asked_s, known = self._known.get(name, (float("-inf"), []))
         while time.monotonic() - asked_s > _FRESH_S:
             try:
-                known = await self._link.run(self._inspector.versions(name))
+                known = await self._link.run(inspector.versions(name))
             except BrokerError as error:
-                logger.warning("who can run %s in queue %s can't be asked: %s", name, self._inspector.queue, error)
+                logger.warning("who can run %s in queue %s can't be asked: %s", name, self._queue, error)
                 await asyncio.sleep(_AGAIN_S)
                 continue
             asked_s = time.monotonic()

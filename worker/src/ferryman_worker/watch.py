@@ -6,13 +6,12 @@ was promised: others may then take the tasks at any moment, so the code must hav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from ferryman_worker.board import Board, mono_ms
 
 
-@dataclass(frozen=True, slots=True)
-class BeatNews:
+class BeatNews(msgspec.Struct, frozen=True):
     """One beat, as far as the worker acts on it."""
 
     active: int
