@@ -21,7 +21,12 @@ local function pass(count) -- of so many entries those that are still to be pass
   over = over - passed
   return passed
 end
-local SORTED = {delayed = {'ZRANGE', delayed}, blocked = {'ZRANGE', blocked}, dead = {'ZREVRANGE', dead}, completed = {'ZREVRANGE', completed}}
+local SORTED = {
+  delayed = function(first, last) return redis.call('ZRANGE', delayed, first, last) end,
+  blocked = function(first, last) return redis.call('ZRANGE', blocked, first, last) end,
+  dead = function(first, last) return redis.call('ZREVRANGE', dead, first, last) end,
+  completed = function(first, last) return redis.call('ZREVRANGE', completed, first, last) end,
+}
 
 -- One list behind the other: what has a priority, what was handed over, what waits; a marker stands for the former.
 -- A place is a part and how many of its entries were read.
@@ -84,7 +89,7 @@ elseif state == 'active' then
   go_on = walk_active()
 elseif SORTED[state] then
   local first = tonumber(place) or over
-  take(redis.call(SORTED[state][1], SORTED[state][2], first, first + limit - 1))
+  take(SORTED[state](first, first + limit - 1))
   over = 0
   if #ids == limit then go_on = tostring(first + limit) end
 end
