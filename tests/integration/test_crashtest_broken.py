@@ -58,8 +58,8 @@ GIVES_BACK_WHAT_IT_HAS_DONE = Break(
 SCHEDULERS_DIE = ("--kills", "4", "--kinds", "scheduler")
 FIRES_AN_OCCURRENCE_TWICE = Break(
     "src/ferryman/scripts/fire.lua",
-    "if reply[1] ~= 'ok' then return reply end",
-    "if reply[1] ~= 'ok' then return reply end\n"
+    "if reply ~= 1 and reply[1] ~= 'ok' then return reply end",
+    "if reply ~= 1 and reply[1] ~= 'ok' then return reply end\n"
     "local again = {unpack(ARGV, 6)}\n"
     "for i = 2, 3 do if string.find(again[i], ':', 1, true) then again[i] = again[i] .. '.again' end end\n"
     "enqueue({unpack(KEYS, 1, #KEYS - 1)}, again)",
