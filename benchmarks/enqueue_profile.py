@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 import uvloop
+from feature_prices import cpu_s
 from guarding.counts import PAYLOAD
 from redis import Redis
 from tables.page import begin, fill
@@ -49,7 +50,7 @@ class Cost(NamedTuple):
     redis: float
 
 
-def probes(url: str, redis: Redis, link: SyncLink) -> dict[str, Callable[[], object]]:
+def probes(redis: Redis, link: SyncLink) -> dict[str, Callable[[], object]]:
     """What is measured: each but the first of a kind does what the one before it does, and more."""
     args = noop.task(PAYLOAD).task.args
     broker, one = Broker(QUEUE), redis.script_load("#!lua\nreturn 1")
@@ -87,13 +88,7 @@ def measured(redis: Redis, times: int, work: Callable[[], object]) -> Cost:
     return Cost(*(seconds / times * 1e6 for seconds in (clock_s, producer_s, cpu_s(redis) - redis_s)))
 
 
-def cpu_s(redis: Redis) -> float:
-    """Of the server so far."""
-    info = redis.info("cpu")
-    return float(info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"])
-
-
-def times(rounds: int, url: str, redis: Redis, link: SyncLink) -> dict[str, list[Cost]]:
+def times(rounds: int, redis: Redis, link: SyncLink) -> dict[str, list[Cost]]:
     """Each probe's cost in each round."""
     found: dict[str, list[Cost]] = {}
     loop = uvloop.new_event_loop()
@@ -103,7 +98,7 @@ def times(rounds: int, url: str, redis: Redis, link: SyncLink) -> dict[str, list
             await noop.enqueue(PAYLOAD)
 
     loop.run_until_complete(awaited())
-    blocking = probes(url, redis, link)
+    blocking = probes(redis, link)
     for work in blocking.values():
         work()
     for _ in range(rounds):
@@ -206,7 +201,7 @@ def main(rounds: int, page: Path | None) -> None:
     with ValkeyServer() as valkey, Redis(port=valkey.port) as redis:
         url = os.environ["FERRYMAN_REDIS_URL"] = f"redis://127.0.0.1:{valkey.port}/0"
         link = SyncLink.from_url(url)
-        found = times(rounds, url, redis, link)
+        found = times(rounds, redis, link)
         parts = [rows(found), in_redis(redis), bytes_of(link)]
         link.close()
     said = f"{time.strftime('%Y-%m-%d %H:%M')}, load {load:.1f}; medians of {rounds} rounds of {BLOCK} calls, in turns."
